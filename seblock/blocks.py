@@ -1,0 +1,101 @@
+"""The two well-known PyTorch forms of the SE block, and a residual block that holds one.
+
+Names, arguments and state-dict keys are the published ones, so published weights of these blocks load.
+Where the published code fails quietly, these say so: `SELayer` with fewer channels than `reduction`
+raises, `SqEx` can be exported with dynamic sizes, and maps of a wrong shape get an error that names
+(N, C, H, W).
+"""
+
+from torch import Tensor, nn
+
+from seblock.functional import expect_maps, rescale, squeeze
+
+
+class Squeeze(nn.Module):
+    """z_c = mean of u_c: (N, C, H, W) -> (N, C), as a module, so that a hook can read z."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return squeeze(u)
+
+
+class SELayer(nn.Module):
+    """x̃ = s · u with s = σ(W₂ δ(W₁ z)), no biases: (N, C, H, W) -> (N, C, H, W).
+
+    channel: C. reduction: r; the hidden layer has ⌊C / r⌋ units.
+    State dict: `fc.0.weight` is W₁, (⌊C/r⌋, C); `fc.2.weight` is W₂, (C, ⌊C/r⌋).
+    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(0) = 0.5, whatever the image.
+    """
+
+    def __init__(self, channel: int, reduction: int = 16) -> None:
+        super().__init__()
+        if not 1 <= reduction <= channel:
+            raise ValueError(
+                f"reduction must lie between 1 and channel = {channel}, got {reduction}: "
+                "the hidden layer has channel // reduction units and needs at least one"
+            )
+        self.channel = channel
+        self.avg_pool = Squeeze()
+        self.fc = nn.Sequential(
+            nn.Linear(channel, channel // reduction, bias=False),
+            nn.ReLU(),
+            nn.Linear(channel // reduction, channel, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, self.channel)
+        z = self.avg_pool(x)
+        s = self.fc(z)
+        return rescale(x, s)
+
+
+class SqEx(nn.Module):
+    """x̃ = s · u with s = σ(W₂ δ(W₁ z + b₁) + b₂): (N, C, H, W) -> (N, C, H, W).
+
+    n_features: C. reduction: r; the hidden layer has C / r units.
+    State dict: `linear1.weight`, `linear1.bias`, `linear2.weight`, `linear2.bias`.
+    Raises ValueError if C is not a multiple of r.
+    """
+
+    def __init__(self, n_features: int, reduction: int = 16) -> None:
+        super().__init__()
+        if not 1 <= reduction <= n_features or n_features % reduction:
+            raise ValueError(
+                f"n_features must be a positive multiple of reduction, got {n_features} and {reduction}"
+            )
+        self.n_features = n_features
+        self.pool = Squeeze()
+        self.linear1 = nn.Linear(n_features, n_features // reduction)
+        self.nonlin1 = nn.ReLU()
+        self.linear2 = nn.Linear(n_features // reduction, n_features)
+        self.nonlin2 = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, self.n_features)
+        z = self.pool(x)
+        s = self.nonlin2(self.linear2(self.nonlin1(self.linear1(z))))
+        return rescale(x, s)
+
+
+class ResBlockSqEx(nn.Module):
+    """x + SqEx(branch(x)), the branch being twice norm, ReLU, 3×3 convolution: (N, C, H, W) -> (N, C, H, W).
+
+    n_features: C, a multiple of 16. A pre-activation block: nothing follows the addition.
+    State dict: `norm1.*`, `conv1.weight`, `norm2.*`, `conv2.weight`, `sqex.linear1.*`, `sqex.linear2.*`.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(n_features)
+        self.relu1 = nn.ReLU()
+        self.conv1 = nn.Conv2d(n_features, n_features, kernel_size=3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(n_features)
+        self.relu2 = nn.ReLU()
+        self.conv2 = nn.Conv2d(n_features, n_features, kernel_size=3, padding=1, bias=False)
+        self.sqex = SqEx(n_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, self.sqex.n_features)
+        y = self.conv1(self.relu1(self.norm1(x)))
+        y = self.conv2(self.relu2(self.norm2(y)))
+        return x + self.sqex(y)

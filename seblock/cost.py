@@ -1,0 +1,76 @@
+"""What a network costs: parameters, and multiply-adds counted in the paper's way.
+
+One multiplication with its addition counts as one operation, as in the paper's "GFLOPs"
+(2 × 10⁹ floating-point operations by the stricter meaning).
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from seblock.networks import ResidualBlock
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations of one pass, by what does them; `total` is all of them."""
+
+    layers: int
+    """Multiply-adds of the convolutions and linear layers, the gates' own among them."""
+    additions: int
+    """One operation for each element of each residual addition."""
+    rescales: int
+    """One multiplication for each element that a gate rescales."""
+
+    @property
+    def total(self) -> int:
+        return self.layers + self.additions + self.rescales
+
+
+def parameters(module: nn.Module) -> int:
+    """The number of weights and biases."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
+    """The cost of one pass over an input of shape `size`, such as (1, 3, 224, 224).
+
+    Additions and rescales are counted in every `ResidualBlock`. The network itself is left alone: a copy
+    without data (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
+    """
+    copied = copy.deepcopy(network).to("meta").eval()
+    elements = {"additions": 0, "rescales": 0}
+
+    def count(module: nn.Module, what: str) -> None:
+        def add(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            elements[what] += output.numel()
+
+        module.register_forward_hook(add)
+
+    for block in [m for m in copied.modules() if isinstance(m, ResidualBlock)]:
+        count(block, "additions")
+        for gate in block.gates.values():
+            if not isinstance(gate, nn.Identity):
+                count(gate, "rescales")
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        copied(torch.zeros(size, device="meta"))
+    return Cost(layers=counter.get_total_flops() // 2, **elements)
+
+
+def se_parameters(stages: Iterable[tuple[int, int]], reduction: int = 16) -> int:
+    """Eq. 5, (2 / r) Σ_s N_s C_s²: what SE adds to a network, biases left out.
+
+    stages: (N_s, C_s), the blocks of a stage and the channels each puts out.
+    Raises ValueError if a C_s is not a multiple of r.
+    """
+    total = 0
+    for blocks, channels in stages:
+        if channels % reduction:
+            raise ValueError(f"{channels} channels are not a multiple of r = {reduction}")
+        total += blocks * 2 * channels * channels // reduction
+    return total

@@ -1,0 +1,112 @@
+"""What the notebooks look at: two photos, six filters a person can name, the painting puzzle."""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHANNELS = ("bright", "level edges", "upright edges", "red", "green", "blue")
+"""What the six named filters find: channel c of the formulas is CHANNELS[c - 1]."""
+
+BRIGHT, LEVEL, UPRIGHT, RED, GREEN, BLUE = range(6)
+"""Where a named channel is in code: u[:, RED] is u_4."""
+
+
+def photos() -> Tensor:
+    """scikit-learn's `china.jpg` (a temple) and `flower.jpg`, (2, 3, 160, 240), red green blue in 0..1."""
+    from sklearn.datasets import load_sample_image
+
+    pixels = [torch.from_numpy(load_sample_image(f).copy()) for f in ("china.jpg", "flower.jpg")]
+    images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
+    return F.interpolate(images, size=(160, 240), mode="area")
+
+
+def named_filters() -> Tensor:
+    """V: six 3×3 filters over red, green, blue, (6, 3, 3, 3), in the order of `CHANNELS`.
+
+    Each is a colour times a pattern. "red" is twice red less green less blue, averaged over 3×3 positions;
+    "level edges" is positive where it is dark above and light below, "upright edges" dark left, light right.
+    """
+    flat = torch.full((3, 3), 1 / 9)
+    level = torch.tensor([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]])
+    grey = torch.full((3,), 1 / 3)
+    red, green, blue = 3 * torch.eye(3) - 1
+    pairs = [(grey, flat), (grey, level), (grey, level.T), (red, flat), (green, flat), (blue, flat)]
+    return torch.stack([colour[:, None, None] * pattern for colour, pattern in pairs])
+
+
+def responses(x: Tensor, v: Tensor | None = None) -> Tensor:
+    """v ∗ x at every position, the border pixel repeated: (N, 3, H, W) -> (N, C, H, W).
+
+    v: filters (C, 3, 3, 3), the named ones if not given.
+    """
+    v = named_filters() if v is None else v
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), v)
+
+
+def features(x: Tensor, v: Tensor | None = None) -> Tensor:
+    """U: what the filters find, `responses` with all below zero cut off: (N, 3, H, W) -> (N, C, H, W)."""
+    return responses(x, v).relu()
+
+
+def tint(x: Tensor, t: float) -> Tensor:
+    """Red times 1 - t and blue times 1 + t, cut at 1: colder for t > 0, warmer for t < 0. (N, 3, H, W)."""
+    factors = torch.tensor([1 - t, 1, 1 + t])[:, None, None]
+    return (x * factors).clamp(0, 1)
+
+
+def hand_set_gate() -> tuple[Tensor, Tensor]:
+    """W₁, (2, 6), and W₂, (6, 2): more blue than red closes "red", more red than blue closes "blue".
+
+    Hidden unit 1 is δ(20 (z_blue - z_red)), unit 2 is δ(20 (z_red - z_blue)); each is wired to the gate it
+    closes with weight -4. The other gates stay at σ(0) = 0.5.
+    """
+    w1, w2 = torch.zeros(2, 6), torch.zeros(6, 2)
+    w1[0, BLUE], w1[0, RED] = 20, -20
+    w1[1, BLUE], w1[1, RED] = -20, 20
+    w2[RED, 0] = w2[BLUE, 1] = -4
+    return w1, w2
+
+
+class Puzzle(NamedTuple):
+    """A batch of the painting puzzle."""
+
+    x: Tensor
+    """Inputs, (N, 3, 20, 20) in 0..1: a digit, another digit, the cue."""
+    target: Tensor
+    """The digit that the cue names, where it lies, (N, 1, 20, 20)."""
+    other: Tensor
+    """The digit that it does not name, (N, 1, 20, 20)."""
+    cue: Tensor
+    """0: upright stripes name channel 1's digit. 1: level stripes name channel 2's. (N,)."""
+
+
+def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train") -> Puzzle:
+    """Two handwritten digits, and a patch of stripes in a far corner that names one of them.
+
+    Channels 1 and 2 hold scikit-learn's 8×8 digits, of two different classes, somewhere in the upper
+    left 13×13; channel 3 holds 4×4 stripes in the lower right corner, four steps or more from any pixel
+    of a digit. part: "test" draws from the last 300 of the 1,797 digits, "train" from the others.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = slice(-300, None) if part == "test" else slice(None, -300)
+    pictures = torch.from_numpy(digits.images[chosen]).float() / 16
+    labels = torch.from_numpy(digits.target[chosen])
+    draw = torch.Generator().manual_seed(seed)
+
+    x = torch.zeros(images, 3, 20, 20)
+    stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
+    cue = torch.randint(2, (images,), generator=draw)
+    for n in range(images):
+        first = int(torch.randint(len(labels), (), generator=draw))
+        others = (labels != labels[first]).nonzero().flatten()
+        second = int(others[torch.randint(len(others), (), generator=draw)])
+        for channel, digit in enumerate((first, second)):
+            top, left = torch.randint(6, (2,), generator=draw).tolist()
+            x[n, channel, top : top + 8, left : left + 8] = pictures[digit]
+        x[n, 2, 16:, 16:] = stripes.T if cue[n] else stripes
+    row = torch.arange(images)
+    return Puzzle(x, x[row, cue][:, None], x[row, 1 - cue][:, None], cue)

@@ -1,0 +1,186 @@
+"""Residual networks that take any channel gate at any placement, and the painter of the puzzle.
+
+A gate is a callable from a number of channels to a module that keeps the shape (N, C, H, W):
+`SELayer`, `SqEx`, `small_se`, or `nn.Identity` for none.
+Sources: He et al., arXiv 1512.03385; the placements are Hu et al., arXiv 1709.01507, Section 6.5.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seblock.blocks import SELayer
+from seblock.functional import expect_maps
+
+Gate = Callable[[int], nn.Module]
+Placement = Literal["standard", "PRE", "POST", "Identity"]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
+
+
+def small_se(channels: int) -> SELayer:
+    """An SELayer with r = 16, or less where fewer than four hidden units would be left."""
+    return SELayer(channels, reduction=max(1, min(16, channels // 4)))
+
+
+def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without biases that keeps the size at stride 1, initialised after He et al."""
+    layer = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x -> ReLU(branch(x) + shortcut(x)), with a gate at one of four places.
+
+    (N, channels[0], H, W) -> (N, channels[1], H', W'). Placements (paper, Fig. 5):
+    standard: on the branch, before the addition. PRE: on what enters the branch.
+    POST: after the addition and its ReLU. Identity: on the shortcut.
+    """
+
+    def __init__(
+        self,
+        branch: nn.Module,
+        shortcut: nn.Module,
+        channels: tuple[int, int],
+        gate: Gate = nn.Identity,
+        placement: Placement = "standard",
+    ) -> None:
+        super().__init__()
+        if placement not in PLACEMENTS:
+            raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+        self.branch = branch
+        self.shortcut = shortcut
+        inputs, outputs = channels
+        self.gates = nn.ModuleDict({place: nn.Identity() for place in PLACEMENTS})
+        self.gates[placement] = gate(inputs if placement == "PRE" else outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.gates["standard"](self.branch(self.gates["PRE"](x)))
+        y = F.relu(y + self.gates["Identity"](self.shortcut(x)))
+        return self.gates["POST"](y)
+
+
+class PaddedShortcut(nn.Module):
+    """Every second position, zeros for the new channels: (N, C, H, W) -> (N, C', ⌈H/2⌉, ⌈W/2⌉).
+
+    The shortcut without parameters, option A of He et al.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.new = outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        below = self.new // 2
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, below, self.new - below))
+
+
+class ResNet(nn.Module):
+    """stem, stages of residual blocks, mean over the positions, linear: (N, 3, H, W) -> (N, classes)."""
+
+    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module], channels: int, classes: int) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.Sequential(*stages)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classify = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, channels=3)
+        return self.classify(self.pool(self.stages(self.stem(x))).flatten(1))
+
+
+def cifar_resnet(
+    depth: int, gate: Gate = nn.Identity, placement: Placement = "standard", classes: int = 10
+) -> ResNet:
+    """The CIFAR ResNet of He et al., Section 4.2: (N, 3, 32, 32) -> (N, classes).
+
+    depth: 20, 32, 56, 110 or another 6n + 2. Stages of 16, 32 and 64 channels; shortcuts without
+    parameters. Raises ValueError for another depth or an unknown placement.
+    """
+    blocks, rest = divmod(depth - 2, 6)
+    if blocks < 1 or rest:
+        raise ValueError(f"depth must be 6n + 2, such as 20, 32, 56 or 110, got {depth}")
+
+    def block(inputs: int, outputs: int) -> ResidualBlock:
+        narrows = inputs != outputs
+        branch = nn.Sequential(
+            convolution(inputs, outputs, 3, stride=2 if narrows else 1),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            convolution(outputs, outputs, 3),
+            nn.BatchNorm2d(outputs),
+        )
+        shortcut = PaddedShortcut(inputs, outputs) if narrows else nn.Identity()
+        return ResidualBlock(branch, shortcut, (inputs, outputs), gate, placement)
+
+    stem = nn.Sequential(convolution(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
+    stages = [
+        nn.Sequential(block(inputs, outputs), *(block(outputs, outputs) for _ in range(blocks - 1)))
+        for inputs, outputs in [(16, 16), (16, 32), (32, 64)]
+    ]
+    return ResNet(stem, stages, 64, classes)
+
+
+IMAGENET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Residual blocks in each of the four stages, by depth (He et al., Table 1)."""
+
+IMAGENET_CHANNELS = (256, 512, 1024, 2048)
+"""Channels that each of the four stages puts out."""
+
+
+def imagenet_resnet(
+    depth: int, gate: Gate = nn.Identity, placement: Placement = "standard", classes: int = 1000
+) -> ResNet:
+    """The ImageNet ResNet of He et al., Table 1: (N, 3, 224, 224) -> (N, classes).
+
+    depth: 50, 101 or 152. Bottlenecks of version 1: the stride is in the first 1×1 convolution.
+    Raises ValueError for another depth or an unknown placement.
+    """
+    if depth not in IMAGENET_BLOCKS:
+        raise ValueError(f"depth must be one of {tuple(IMAGENET_BLOCKS)}, got {depth}")
+
+    def block(inputs: int, outputs: int, stride: int) -> ResidualBlock:
+        width = outputs // 4
+        branch = nn.Sequential(
+            convolution(inputs, width, 1, stride),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            convolution(width, width, 3),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            convolution(width, outputs, 1),
+            nn.BatchNorm2d(outputs),
+        )
+        shortcut: nn.Module = nn.Identity()
+        if inputs != outputs:
+            shortcut = nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+        return ResidualBlock(branch, shortcut, (inputs, outputs), gate, placement)
+
+    stem = nn.Sequential(
+        convolution(3, 64, 7, stride=2),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+    )
+    stages, inputs = [], 64
+    for outputs, blocks in zip(IMAGENET_CHANNELS, IMAGENET_BLOCKS[depth], strict=True):
+        first = block(inputs, outputs, stride=1 if inputs == 64 else 2)
+        others = (block(outputs, outputs, stride=1) for _ in range(blocks - 1))
+        stages.append(nn.Sequential(first, *others))
+        inputs = outputs
+    return ResNet(stem, stages, inputs, classes)
+
+
+def painter(gate: Gate = nn.Identity, width: int = 24) -> nn.Sequential:
+    """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
+
+    Three times convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints.
+    """
+    layers: list[nn.Module] = []
+    for inputs in (3, width, width):
+        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=1, bias=False)
+        layers += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
+    return nn.Sequential(*layers, nn.Conv2d(width, 1, kernel_size=1))

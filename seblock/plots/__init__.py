@@ -1,0 +1,154 @@
+"""Every figure of the notebooks, one file a notebook; here what they share.
+
+A drawing function returns `(figure, alt)`: the picture, and in words and rounded numbers what is to be
+seen on it. `show` displays both; strict nbval compares the words, and a screen reader reads them.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seblock.data import CHANNELS
+
+if TYPE_CHECKING:
+    import ipywidgets
+
+Picture = tuple[Figure, str]
+P = ParamSpec("P")
+
+# Okabe and Ito's colours, told apart with any kind of colour vision.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#000000",
+    "#767676",
+)
+SERIES = (BLUE, ORANGE, GREEN, PURPLE)
+SIGNED = "PuOr_r"
+"""The diverging colour map: purple below zero, white at zero, orange above."""
+
+# 12.8 × 7.2 inches at 100 dots an inch are 1280×720: no text is smaller than 14 points there.
+WIDTH, HEIGHT = 12.8, 7.2
+DOTS_PER_INCH = 75
+STYLE: dict[Any, Any] = {
+    "font.size": 16,
+    "axes.titlesize": 17,
+    "axes.labelsize": 16,
+    "xtick.labelsize": 15,
+    "ytick.labelsize": 15,
+    "legend.fontsize": 15,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "mathtext.fontset": "cm",
+}
+
+
+def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
+    """Let a drawing function use the series' style, and nothing else: other figures keep theirs."""
+
+    @functools.wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Picture:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def canvas(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, Any]:
+    """A white figure of the full width, `height` inches high, and its array of axes, (rows, columns)."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display the figure; its text, for nbval and for readers without the picture, is `alt`."""
+    from IPython.display import display
+
+    bundle = {"image/png": png(figure), "text/plain": alt}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def slider(
+    draw: Callable[[float], Picture], label: str, low: float, high: float, start: float
+) -> "ipywidgets.VBox":
+    """A slider above the picture that `draw` makes of its value; works where a kernel runs."""
+    import ipywidgets
+
+    class Live(ipywidgets.VBox):
+        def __repr__(self) -> str:
+            return f"A slider, {label} from {low:g} to {high:g}, and its picture. Run the cell to move it."
+
+    knob = ipywidgets.FloatSlider(
+        start, min=low, max=high, step=(high - low) / 20, description=label, continuous_update=False
+    )
+    figure, alt = draw(start)
+    picture = ipywidgets.Image(value=png(figure), format="png", width="100%")
+    words = ipywidgets.HTML(alt)
+
+    def update(change: dict[str, float]) -> None:
+        figure, alt = draw(change["new"])
+        picture.value, words.value = png(figure), alt
+
+    knob.observe(update, names="value")
+    return Live([knob, picture, words])
+
+
+def image(ax: Axes, pixels: Any, title: str, **options: Any) -> Any:
+    """One map (H, W) in grey from 0 to 1, or one photo (3, H, W), without axes."""
+    pixels = pixels.detach()
+    if pixels.ndim == 3:
+        drawn = ax.imshow(pixels.permute(1, 2, 0).clamp(0, 1).numpy())
+    else:
+        drawn = ax.imshow(pixels.numpy(), **{"cmap": "gray", "vmin": 0, "vmax": 1, **options})
+    ax.set_title(title)
+    ax.set_axis_off()
+    return drawn
+
+
+def bars(ax: Axes, rows: dict[str, Sequence[float]], ticks: Sequence[str], fmt: str = "%.2f") -> None:
+    """A group of bars for each tick; `rows` maps a label to as many numbers as there are ticks."""
+    width = 0.84 / len(rows)
+    for k, ((label, values), colour) in enumerate(zip(rows.items(), SERIES, strict=False)):
+        places = [i + (k - (len(rows) - 1) / 2) * width for i in range(len(ticks))]
+        drawn = ax.bar(places, [float(v) for v in values], width, label=label, color=colour)
+        ax.bar_label(drawn, fmt=fmt, fontsize=14)
+    ax.set_xticks(range(len(ticks)), ticks)
+    if len(rows) > 1:
+        ax.legend()
+
+
+def channel_ticks(letter: str) -> list[str]:
+    """Axis labels such as "z₄ red" on two lines, one for each named channel."""
+    return [f"${letter}_{c}$\n{name}" for c, name in enumerate(CHANNELS, start=1)]
+
+
+def rounded(value: float, digits: int = 2) -> str:
+    """A number with two significant digits, so that another processor gives the same text."""
+    text = f"{float(value):.{digits}g}"
+    return f"{float(text):g}" if abs(float(text)) < 1e6 else text
+
+
+def listed(values: Iterable[float], names: Sequence[str] = CHANNELS) -> str:
+    """Names with their numbers, for an alt text: "bright 0.56, level edges 0.081, …"."""
+    return ", ".join(f"{name} {rounded(v)}" for name, v in zip(names, values, strict=True))
