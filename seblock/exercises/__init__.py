@@ -1,0 +1,29 @@
+"""The checks that the notebooks call, one file a notebook: `exercises.check_squeeze(my_squeeze)`."""
+
+from seblock.exercises.convolution import check_terms, check_true_convolution
+from seblock.exercises.entanglement import check_field, check_rank
+from seblock.exercises.excitation import check_excite, check_gate_weights
+from seblock.exercises.exercise import Exercise, Verdict
+from seblock.exercises.implementations import check_move, check_parameters
+from seblock.exercises.rescale import check_fold, check_rescale
+from seblock.exercises.residual_block import check_block, check_extra
+from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
+
+__all__ = [
+    "Exercise",
+    "Verdict",
+    "check_block",
+    "check_excite",
+    "check_extra",
+    "check_field",
+    "check_fold",
+    "check_gate_weights",
+    "check_masked_squeeze",
+    "check_move",
+    "check_parameters",
+    "check_rank",
+    "check_rescale",
+    "check_squeeze",
+    "check_terms",
+    "check_true_convolution",
+]

@@ -1,0 +1,90 @@
+"""Exercises of 04_excitation."""
+
+import torch
+from torch import Tensor
+
+from seblock.data import BRIGHT, GREEN, RED, features, photos
+from seblock.exercises.exercise import Exercise, seeded
+from seblock.functional import excite, squeeze
+
+check_excite = Exercise(
+    solution=excite,
+    cases=[
+        seeded((2, 6), (2, 6), (6, 2)),
+        seeded((5, 8), (4, 8), (8, 4), seed=1),
+        seeded((1, 3), (1, 3), (3, 1), seed=2),
+    ],
+    right="C numbers became C gates, each between 0 and 1, none at another's cost.",
+    mistakes={
+        "The ReLU δ is missing: without it, W₂ W₁ is one linear map.":
+            lambda z, w1, w2: torch.sigmoid(z @ w1.T @ w2.T),
+        "The sigmoid σ is missing: these are not gates yet, they can be negative or large.":
+            lambda z, w1, w2: (z @ w1.T).relu() @ w2.T,
+        "A softmax stands where σ should: the gates of an image add up to 1, so channels compete.":
+            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(1),
+        "The softmax runs over the images, dimension 0. Asked for is a sigmoid, number by number.":
+            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(0),
+        "The last step is a ReLU: a gate has no upper limit then, and below zero it is shut for good.":
+            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).relu(),
+        "There is a ReLU before σ too: no gate can fall below 0.5.":
+            lambda z, w1, w2: torch.sigmoid(((z @ w1.T).relu() @ w2.T).relu()),
+        "δ and σ have changed places: the sigmoid comes last, the ReLU in the middle.":
+            lambda z, w1, w2: (torch.sigmoid(z @ w1.T) @ w2.T).relu(),
+        "δ works on z, before W₁. It belongs between W₁ and W₂.":
+            lambda z, w1, w2: torch.sigmoid(z.relu() @ w1.T @ w2.T),
+        "Both non-linearities are sigmoids; the one in the middle, δ, is a ReLU.":
+            lambda z, w1, w2: torch.sigmoid(torch.sigmoid(z @ w1.T) @ w2.T),
+        "The last step is tanh: gates below zero would turn a map's sign.":
+            lambda z, w1, w2: torch.tanh((z @ w1.T).relu() @ w2.T),
+    },
+)  # fmt: skip
+
+
+def gate_weights() -> tuple[Tensor, Tensor]:
+    w1, w2 = torch.zeros(2, 6), torch.zeros(6, 2)
+    w1[0, GREEN], w1[0, BRIGHT] = 100, -50
+    w2[GREEN, 0] = -4
+    return w1, w2
+
+
+def _gates_of_the_photos(weights: tuple[Tensor, Tensor]) -> Tensor:
+    """Closed (-1), at rest (0) or open (1): green for temple and flower, then whether others moved."""
+    w1, w2 = (torch.as_tensor(w).float() for w in weights)
+    if w1.shape != (2, 6) or w2.shape != (6, 2):
+        raise ValueError(f"expected shapes (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}")
+    s = excite(squeeze(features(photos())), w1, w2)
+    green, others = s[:, GREEN], s[:, [c for c in range(6) if c != GREEN]]
+    state = (green > 0.51).double() - (green < 0.1).double()
+    state[(green >= 0.1) & (green < 0.49)] = -0.5  # half closed
+    return torch.cat([state, ((others - 0.5).abs().amax() > 0.01).double()[None]])
+
+
+def _changed(green: float, bright: float, close: float, row: int | slice = GREEN) -> tuple[Tensor, Tensor]:
+    w1, w2 = torch.zeros(2, 6), torch.zeros(6, 2)
+    w1[0, GREEN], w1[0, BRIGHT] = green, bright
+    w2[row, 0] = close
+    return w1, w2
+
+
+check_gate_weights = Exercise(
+    solution=gate_weights,
+    cases=[()],
+    view=_gates_of_the_photos,
+    right='"Green" is closed for the flower, at rest for the temple, and no other gate moved.',
+    mistakes={
+        "The flower's gate opens instead of closing: the sign in W₂ is the wrong way round.":
+            lambda: _changed(100, -50, 4),
+        "The temple's gate closes and the flower's does not: the signs in W₁ are exchanged.":
+            lambda: _changed(-100, 50, -4),
+        "It closes for both photos: compare green with something, such as bright.":
+            lambda: _changed(100, 0, -4),
+        "Nothing moves: either W₁ z is negative for both photos, and δ cuts it off, or a weight is zero.":
+            lambda: _changed(-100, -50, -4),
+        "It begins to close for the flower, but stays above 0.1: larger weights are needed.":
+            lambda: _changed(10, -5, -4),
+        "Other gates close as well: only the row of green in W₂ should differ from zero.":
+            lambda: _changed(100, -50, -4, slice(None)),
+        'Another gate closes, not green: in code, "green" is row 4 of W₂.':
+            lambda: _changed(100, -50, -4, RED),
+    },
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Exercises of 06_two_implementations."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seblock.blocks import SELayer
+from seblock.exercises.exercise import Exercise, seeded
+
+
+def parameters(channel: int, reduction: int, bias: bool) -> int:
+    hidden = channel // reduction
+    return 2 * channel * hidden + bias * (hidden + channel)
+
+
+check_parameters = Exercise(
+    solution=parameters,
+    cases=[(64, 16, False), (64, 16, True), (256, 8, True), (512, 4, False), (100, 16, False)],
+    right="Two matrices of C × ⌊C/r⌋, and with biases one for each hidden unit and each gate.",
+    mistakes={
+        "That is one matrix. There are two: down to the hidden units and back up.":
+            lambda channel, reduction, bias: channel * (channel // reduction)
+            + bias * (channel // reduction + channel),
+        "The reduction is taken as the hidden width. It divides: there are channel // reduction units.":
+            lambda channel, reduction, bias: 2 * channel * reduction + bias * (reduction + channel),
+        "The biases are left out where bias is True.":
+            lambda channel, reduction, bias: parameters(channel, reduction, False),
+        "The hidden units' biases are missing: both Linear layers have some.":
+            lambda channel, reduction, bias: parameters(channel, reduction, False) + bias * channel,
+        "Both layers get C biases. The first one puts out only C / r numbers.":
+            lambda channel, reduction, bias: parameters(channel, reduction, False) + bias * 2 * channel,
+        "Biases are counted where bias is False too.":
+            lambda channel, reduction, bias: parameters(channel, reduction, True),
+        "It is 2 C² / r, which is right only where r divides C: the hidden width is rounded down first.":
+            lambda channel, reduction, bias: 2 * channel**2 / reduction
+            + bias * (channel / reduction + channel),
+        "The reduction is not used: the hidden layer is narrower than the outer ones.":
+            lambda channel, reduction, bias: 2 * channel * channel + bias * 2 * channel,
+    },
+)  # fmt: skip
+
+State = dict[str, Tensor]
+
+
+def move(state: State) -> State:
+    w1, w2 = state["fc.0.weight"], state["fc.2.weight"]
+    return {
+        "linear1.weight": w1,
+        "linear1.bias": w1.new_zeros(len(w1)),
+        "linear2.weight": w2,
+        "linear2.bias": w2.new_zeros(len(w2)),
+    }
+
+
+def _states() -> list[tuple[State]]:
+    states = []
+    for seed, (channel, reduction) in enumerate([(12, 3), (8, 2)]):
+        state = SELayer(channel, reduction).state_dict()
+        tensors = seeded(*(tuple(w.shape) for w in state.values()), seed=seed)
+        states.append((dict(zip(state, tensors, strict=True)),))
+    return states
+
+
+def _found(given: State, state: State) -> list[float]:
+    """How each entry of SqEx's state dict was met, and how many entries are too many."""
+    wanted = move(state)
+    weights = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
+
+    def met(name: str) -> int:
+        if name not in given:
+            return 0
+        value, right = torch.as_tensor(given[name]), wanted[name]
+        ways = [right, right.T if right.ndim == 2 else right, wanted[weights.get(name, name)]]
+        if all(value.shape != w.shape for w in ways):
+            return 1
+        return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
+
+    return [*map(met, wanted), len(set(given) - set(wanted))]
+
+
+def _with(**biases: Callable[[Tensor], Tensor]) -> Callable[[State], State]:
+    """The solution with some entries made differently."""
+    return lambda state: {
+        name: biases[name.replace(".", "_")](value) if name.replace(".", "_") in biases else value
+        for name, value in move(state).items()
+    }
+
+
+check_move = Exercise(
+    solution=move,
+    cases=_states(),
+    view=_found,
+    right="With zero biases SqEx computes what SELayer computed.",
+    mistakes={
+        "The biases are missing: SqEx has them, and load_state_dict is strict. Which value changes nothing?":
+            lambda state: {n: w for n, w in move(state).items() if "bias" not in n},
+        "The names are still SELayer's. SqEx calls its layers linear1 and linear2.":
+            lambda state: state,
+        "The two matrices have changed places: fc.0 leads down to the hidden units, as linear1 does.":
+            lambda state: {
+                **move(state),
+                "linear1.weight": state["fc.2.weight"],
+                "linear2.weight": state["fc.0.weight"],
+            },
+        "The matrices are transposed. Both layers are nn.Linear and store (outputs, inputs).":
+            _with(linear1_weight=lambda w: w.T, linear2_weight=lambda w: w.T),
+        "The biases are not zero, so every gate is shifted.":
+            _with(linear1_bias=torch.ones_like, linear2_bias=torch.ones_like),
+        "The biases' shapes are off: one for each output of the layer, len(weight) of them.":
+            _with(linear1_bias=lambda b: b.new_zeros(1), linear2_bias=lambda b: b.new_zeros(1)),
+        "SELayer's entries are left in beside the new ones; strict loading refuses what it does not know.":
+            lambda state: {**state, **move(state)},
+    },
+)  # fmt: skip
