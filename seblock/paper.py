@@ -1,0 +1,26 @@
+"""The paper's numbers that the notebooks quote, by table; nothing here is computed.
+
+Source: arXiv 1709.01507. Errors are top-1 % on ImageNet's validation set, single 224×224 crop. The ablations
+(Tables 10 to 16) share a training recipe, and so a baseline, that is not Table 2's: never mix them.
+"""
+
+ABLATION_BASELINE = 23.30
+"""Top-1 error of ResNet-50 without SE in the ablations."""
+
+TABLE_2_GFLOPS = {50: (3.86, 3.87), 101: (7.58, 7.60), 152: (11.30, 11.32)}
+"""ResNet depth: GFLOPs of the plain network and of the one with SE."""
+
+TABLE_10 = {2: (22.29, 45.7), 4: (22.25, 35.7), 8: (22.26, 30.7), 16: (22.28, 28.1), 32: (22.72, 26.9)}
+"""Reduction r: top-1 error and millions of parameters of SE-ResNet-50."""
+
+TABLE_11 = {"max": 22.57, "mean": 22.28}
+"""Squeeze by: top-1 error."""
+
+TABLE_12 = {"ReLU": 23.47, "tanh": 23.00, "sigmoid": 22.28}
+"""Last non-linearity of the excitation: top-1 error."""
+
+TABLE_14 = {"standard": 22.28, "PRE": 22.23, "POST": 22.78, "Identity": 22.20}
+"""Placement: top-1 error."""
+
+TABLE_16 = {"NoSqueeze": (22.93, 4.27), "SE": (22.28, 3.87)}
+"""With 1×1 convolutions and no pooling, or with SE: top-1 error and GFLOPs; both 28.1 M parameters."""

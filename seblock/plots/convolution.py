@@ -1,0 +1,60 @@
+"""Figures of 01_convolution."""
+
+import torch
+from torch import Tensor
+
+from seblock.data import CHANNELS
+from seblock.plots import SIGNED, Picture, canvas, image, listed, rounded, styled
+
+
+@styled
+def maps(x: Tensor, u: Tensor) -> Picture:
+    """A photo (3, H, W) and its six signed maps (6, H, W) on one scale."""
+    figure, axes = canvas(2, 4, 4.6)
+    image(axes[0, 0], x, "$\\mathbf{X}$, the photo")
+    axes[1, 0].set_axis_off()
+    for c, ax in enumerate(axes[:, 1:].flat):
+        drawn = image(ax, u[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}", cmap=SIGNED, vmin=-1, vmax=1)
+    bar = figure.colorbar(drawn, ax=axes, location="right", fraction=0.02, ticks=[-1, 0, 1])
+    bar.ax.set_yticklabels(["−1 or less", "0", "1 or more"])
+    alt = (
+        "A photo of a temple and its six maps, purple below zero, orange above. "
+        f"Largest values: {listed(u.amax((1, 2)))}. Smallest: {listed(u.amin((1, 2)))}."
+    )
+    return figure, alt
+
+
+@styled
+def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
+    """The three terms of "red", (3, H, W), and their sum; `spots` names positions to be read."""
+    titles = ["$\\mathbf{v}_4^1 * \\mathbf{x}^1$\n2 × red", "$\\mathbf{v}_4^2 * \\mathbf{x}^2$\n−1 × green"]
+    titles += ["$\\mathbf{v}_4^3 * \\mathbf{x}^3$\n−1 × blue", "$\\mathbf{u}_4$\ntheir sum"]
+    figure, axes = canvas(1, 4, 2.9)
+    summed = [*t, t.sum(0)]
+    for ax, term, title in zip(axes.flat, summed, titles, strict=True):
+        drawn = image(ax, term, title, cmap=SIGNED, vmin=-2, vmax=2)
+        for name, (i, j) in spots.items():
+            ax.plot(j, i, "s", markersize=11, markerfacecolor="none", markeredgecolor="black")
+            ax.annotate(name, (j, i), xytext=(9, 0), textcoords="offset points", va="center", fontsize=15)
+    figure.colorbar(drawn, ax=axes, location="right", fraction=0.02, ticks=[-2, 0, 2])
+    alt = 'The three terms of "red" and their sum, purple below zero, orange above. ' + " ".join(
+        f"At {name}: {', '.join(rounded(term[place]) for term in summed[:3])}, sum {float(summed[3][place]):.2f}."
+        for name, place in spots.items()
+    )
+    return figure, alt
+
+
+@styled
+def flip(kernel: Tensor, correlated: Tensor, convolved: Tensor) -> Picture:
+    """A kernel (3, 3), and what cross-correlation and convolution make of one bright pixel, (3, 3) each."""
+    figure, axes = canvas(1, 3, 4.2)
+    titles = ["the kernel", "F.conv2d: cross-correlation", "convolution"]
+    for ax, grid, title in zip(axes.flat, (kernel, correlated, convolved), titles, strict=True):
+        image(ax, torch.as_tensor(grid), title, cmap="Blues", vmin=0, vmax=14)
+        for i in range(3):
+            for j in range(3):
+                ax.text(j, i, f"{float(grid[i, j]):g}", ha="center", va="center", fontsize=24)
+    rows = [
+        " / ".join(" ".join(f"{float(n):g}" for n in row) for row in grid) for grid in (correlated, convolved)
+    ]
+    return figure, f"One bright pixel becomes, row by row: {rows[0]} by F.conv2d, {rows[1]} by convolution."

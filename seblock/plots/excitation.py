@@ -1,0 +1,165 @@
+"""Figures of 04_excitation."""
+
+import torch
+from torch import Tensor
+
+from seblock.data import BLUE as BLUE_CHANNEL
+from seblock.data import CHANNELS
+from seblock.data import RED as RED_CHANNEL
+from seblock.paper import ABLATION_BASELINE, TABLE_12
+from seblock.plots import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    SERIES,
+    Picture,
+    bars,
+    canvas,
+    channel_ticks,
+    dots,
+    image,
+    listed,
+    rounded,
+    styled,
+)
+
+
+@styled
+def wiring(w1: Tensor, w2: Tensor) -> Picture:
+    """The weights W₁, (H, 6), and W₂, (6, H), as lines between z, the hidden units and s."""
+    figure, axes = canvas(1, 1, 4.6)
+    ax = axes[0, 0]
+    hidden = [2.5 + 2.2 * (k - (len(w1) - 1) / 2) for k in range(len(w1))]
+    for c, name in enumerate(CHANNELS):
+        ax.text(0, c, f"{name}  $z_{c + 1}$", ha="right", va="center", fontsize=17)
+        ax.text(4, c, f"$s_{c + 1}$  {name}", ha="left", va="center", fontsize=17)
+    for k, y in enumerate(hidden):
+        ax.text(
+            2,
+            y,
+            f"$\\delta_{k + 1}$",
+            ha="center",
+            va="center",
+            fontsize=20,
+            bbox={"boxstyle": "circle", "fc": "white"},
+        )
+    lines = [(0.05, c, 1.85, hidden[k], w1[k, c]) for k in range(len(w1)) for c in range(6)]
+    lines += [(2.15, hidden[k], 3.95, c, w2[c, k]) for k in range(len(w1)) for c in range(6)]
+    for x0, y0, x1, y1, weight in lines:
+        if weight != 0:
+            ax.plot(
+                [x0, x1], [y0, y1], color=BLUE if weight > 0 else RED, lw=3, ls="-" if weight > 0 else "--"
+            )
+            ax.text(x0 + 0.22 * (x1 - x0), y0 + 0.22 * (y1 - y0), f"{float(weight):+g}", ha="center", va="center", bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
+    ax.set(xlim=(-1.6, 5.6), ylim=(5.6, -0.6))
+    ax.set_axis_off()
+    ways = [
+        f"{CHANNELS[c]} {float(w1[k, c]):+g} to hidden unit {k + 1}"
+        for k in range(len(w1))
+        for c in range(6)
+        if w1[k, c]
+    ]
+    ways += [
+        f"hidden unit {k + 1} {float(w2[c, k]):+g} to {CHANNELS[c]}"
+        for k in range(len(w1))
+        for c in range(6)
+        if w2[c, k]
+    ]
+    return figure, "The weights that are not zero: " + ", ".join(ways) + "."
+
+
+@styled
+def tinted(x: Tensor, s: Tensor, t: float) -> Picture:
+    """A tinted photo (3, H, W) and its gates (6,)."""
+    figure, axes = canvas(1, 2, 3.8, width_ratios=[1, 1.6])
+    image(axes[0, 0], x, f"tint t = {t:+.2f}")
+    bars(
+        axes[0, 1],
+        {"s": [float(g) for g in s]},
+        [f"$s_{c}$\n{n.replace(' ', chr(10))}" for c, n in enumerate(CHANNELS, 1)],
+    )
+    axes[0, 1].set_ylim(0, 1)
+    return figure, f"Tint {t:+.2f}. Gates: {listed(s.clamp(min=1e-2))}."
+
+
+@styled
+def tint_curves(t: Tensor, versions: dict[str, Tensor]) -> Picture:
+    """Gates (T, 6) of "red" and "blue" over tints (T,), one panel for each version."""
+    figure, axes = canvas(1, len(versions), 4.0, sharey=True)
+    alts = []
+    for ax, (name, s) in zip(axes.flat, versions.items(), strict=True):
+        ax.plot(t, s[:, RED_CHANNEL], color=RED, lw=4, label="$s_4$, red")
+        ax.plot(t, s[:, BLUE_CHANNEL], color=BLUE, lw=4, ls="--", label="$s_6$, blue")
+        ax.set(title=name, xlabel="tint t: warm … cold", ylim=(-0.04, 1.04))
+        ends = [float(s[i, c]) for i in (0, -1) for c in (RED_CHANNEL, BLUE_CHANNEL)]
+        alts.append(
+            f"{name}: at t = {float(t[0]):g} red {ends[0]:.2f} and blue {ends[1]:.2f}, "
+            f"at t = {float(t[-1]):g} red {ends[2]:.2f} and blue {ends[3]:.2f}."
+        )
+    axes[0, 0].legend(loc="upper right")
+    return figure, "Gates over the tint. " + " ".join(alts)
+
+
+@styled
+def gates(rows: dict[str, Tensor]) -> Picture:
+    """A group of bars for each named channel; `rows` maps a label to six gates."""
+    figure, axes = canvas(1, 1, 4.0)
+    bars(axes[0, 0], {name: [float(v) for v in values] for name, values in rows.items()}, channel_ticks("s"))
+    axes[0, 0].set_ylim(0, 1.25)
+    return figure, " ".join(f"{name}: {listed(values)}." for name, values in rows.items())
+
+
+@styled
+def start(scales: dict[str, Tensor]) -> Picture:
+    """Gates of a fresh layer, any shape, one row of dots for each scale of z."""
+    figure, axes = canvas(1, 1, 3.4)
+    for y, s in enumerate(scales.values()):
+        axes[0, 0].plot(s.flatten(), torch.full((s.numel(),), y), "|", color=BLUE, markersize=24, alpha=0.4)
+    axes[0, 0].axvline(0.5, color=GREY, ls="--")
+    axes[0, 0].set_yticks(range(len(scales)), list(scales))
+    axes[0, 0].set(xlim=(0, 1), ylim=(len(scales) - 0.5, -0.5), xlabel="gates of a fresh SE block")
+    return figure, "Gates of a fresh block: " + "; ".join(
+        f"{name}, from {float(s.min()):.2f} to {float(s.max()):.2f}" for name, s in scales.items()
+    ) + "."
+
+
+@styled
+def table_12() -> Picture:
+    """Three last non-linearities: their curves, and the paper's Table 12."""
+    figure, axes = canvas(1, 2, 3.9, width_ratios=[1, 1.3])
+    a = torch.linspace(-4, 4, 81)
+    styles = [
+        ("sigmoid", a.sigmoid(), SERIES[0], "-"),
+        ("tanh", a.tanh(), ORANGE, "--"),
+        ("ReLU", a.relu(), SERIES[2], ":"),
+    ]
+    for name, curve, colour, style in styles:
+        axes[0, 0].plot(a, curve, color=colour, ls=style, lw=4, label=name)
+    axes[0, 0].set(ylim=(-1.2, 3.2), xlabel="what comes in", title="gate")
+    axes[0, 0].legend(loc="upper left")
+    dots(axes[0, 1], TABLE_12)
+    axes[0, 1].axvline(ABLATION_BASELINE, color=RED, ls="--")
+    axes[0, 1].annotate(f"no SE: {ABLATION_BASELINE:.2f}", (ABLATION_BASELINE, 2.3), xytext=(-6, 0), textcoords="offset points", ha="right", color=RED)  # fmt: skip
+    axes[0, 1].set(xlim=(22.1, 23.7), xlabel="top-1 error, % (Table 12): left is better")
+    worse = [name for name, error in TABLE_12.items() if error > ABLATION_BASELINE]
+    return figure, (
+        "Top-1 error of SE-ResNet-50 by last non-linearity, Table 12: "
+        + ", ".join(f"{name} {error:.2f} %" for name, error in TABLE_12.items())
+        + f"; without SE {ABLATION_BASELINE:.2f} %. Worse than no SE: {', '.join(worse)}."
+    )
+
+
+@styled
+def pairs(weights: Tensor, s: Tensor) -> Picture:
+    """Attention weights (P, P) beside channel gates (C,)."""
+    figure, axes = canvas(1, 2, 3.8)
+    drawn = axes[0, 0].imshow(weights.detach(), cmap="Blues", vmin=0)
+    axes[0, 0].set(title="self-attention: a weight a pair", xlabel="looked-at position", ylabel="position")
+    figure.colorbar(drawn, ax=axes[0, 0])
+    bars(axes[0, 1], {"s": [float(g) for g in s]}, [f"$s_{c}$" for c in range(1, len(s) + 1)])
+    axes[0, 1].set(title="SE: a gate a channel", ylim=(0, 1))
+    return figure, (
+        f"Self-attention has {weights.shape[0]} × {weights.shape[1]} weights, each row adding up to "
+        f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {rounded(s.sum())}."
+    )

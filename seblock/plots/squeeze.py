@@ -1,0 +1,74 @@
+"""Figures of 03_squeeze."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from seblock.data import CHANNELS
+from seblock.paper import ABLATION_BASELINE, TABLE_11
+from seblock.plots import Picture, bars, canvas, channel_ticks, dots, image, listed, rounded, styled
+
+
+@styled
+def maps(x: Tensor, u: Tensor) -> Picture:
+    """A photo (3, H, W) and its six maps (6, H, W), on one scale: white is 1 or more."""
+    figure, axes = canvas(2, 4, 4.4)
+    image(axes[0, 0], x, "the photo")
+    axes[1, 0].text(0, 0.4, "black: 0\nwhite: 1 or more")
+    axes[1, 0].set_axis_off()
+    for c, ax in enumerate(axes[:, 1:].flat):
+        image(ax, u[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}")
+    return figure, f"A photo and its six maps. Largest values: {listed(u.amax((1, 2)))}."
+
+
+@styled
+def z(rows: dict[str, Sequence[float]], letter: str = "z", log: bool = False) -> Picture:
+    """A group of bars for each named channel; `rows` maps a label to six numbers."""
+    figure, axes = canvas(1, 1, 4.2)
+    bars(axes[0, 0], rows, channel_ticks(letter))
+    if log:
+        axes[0, 0].set_yscale("log")
+    return figure, " ".join(f"{label}: {listed(values)}." for label, values in rows.items())
+
+
+@styled
+def fields(of_u: Tensor, of_z: Tensor) -> Picture:
+    """Which pixels a number depends on, (H, W) each, near one position of u and for z."""
+    figure, axes = canvas(1, 2, 4.0)
+    titles = ["one number of $\\mathbf{u}_1$", "$z_1$"]
+    for ax, used, title in zip(axes.flat, (of_u, of_z), titles, strict=True):
+        count = int((used != 0).sum())
+        image(ax, (used != 0).float(), f"{title}: {count:,} of {used.numel():,} pixels")
+    counts = [int((used != 0).sum()) for used in (of_u, of_z)]
+    return figure, (
+        f"White are the pixels that count: {counts[0]} for one number of the first map, {counts[1]} for z."
+    )
+
+
+@styled
+def table_11() -> Picture:
+    """Squeeze by max or mean: the paper's Table 11."""
+    figure, axes = canvas(1, 1, 2.9)
+    dots(axes[0, 0], TABLE_11, ABLATION_BASELINE, "no SE:")
+    axes[0, 0].set_xlabel("top-1 error on ImageNet, % (Table 11): left is better")
+    axes[0, 0].set_xlim(22.0, 23.5)
+    best = min(TABLE_11, key=lambda name: TABLE_11[name])
+    return figure, (
+        "Top-1 error of SE-ResNet-50, Table 11: "
+        + ", ".join(f"squeeze by {name} {error:.2f} %" for name, error in TABLE_11.items())
+        + f"; without SE {ABLATION_BASELINE:.2f} %. The {best} is best."
+    )
+
+
+@styled
+def running_sum(sums: dict[str, Tensor], true_mean: float) -> Picture:
+    """Running means of one map's values, (positions,) each, by how they were added."""
+    figure, axes = canvas(1, 1, 4.0)
+    ax = axes[0, 0]
+    for (name, values), style in zip(sums.items(), ("-", "--"), strict=True):
+        ax.plot(values.numpy(), style, linewidth=3, label=f"{name}: {float(values[-1]):,.0f}")
+    ax.set_xlabel("values added so far")
+    ax.set_ylabel("running sum")
+    ax.legend()
+    ends = ", ".join(f"{name} ends at {rounded(values[-1])}" for name, values in sums.items())
+    return figure, f"Adding one map's values one by one: {ends}. The mean should be {rounded(true_mean)}."
