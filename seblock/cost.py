@@ -43,6 +43,9 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
     without data (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
     """
     copied = copy.deepcopy(network).to("meta").eval()
+    for module in copied.modules():  # hooks that came along would see maps without data
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
     elements = {"additions": 0, "rescales": 0}
 
     def count(module: nn.Module, what: str) -> None:
@@ -51,11 +54,12 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
 
         module.register_forward_hook(add)
 
-    for block in [m for m in copied.modules() if isinstance(m, ResidualBlock)]:
+    blocks = [m for m in copied.modules() if isinstance(m, ResidualBlock)]
+    for block in blocks:
         count(block, "additions")
-        for gate in block.gates.values():
-            if not isinstance(gate, nn.Identity):
-                count(gate, "rescales")
+    for gate in {gate for block in blocks for gate in block.gates.values()}:
+        if not isinstance(gate, nn.Identity):
+            count(gate, "rescales")
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(torch.zeros(size, device="meta"))

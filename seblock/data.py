@@ -88,7 +88,10 @@ def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "tr
     Channels 1 and 2 hold scikit-learn's 8×8 digits, of two different classes, somewhere in the upper
     left 13×13; channel 3 holds 4×4 stripes in the lower right corner, four steps or more from any pixel
     of a digit. part: "test" draws from the last 300 of the 1,797 digits, "train" from the others.
+    Raises ValueError for another part.
     """
+    if part not in ("train", "test"):
+        raise ValueError(f'part must be "train" or "test", got {part!r}')
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,7 +1,6 @@
 """Every check, both ways: the solution passes, each listed mistake is named, a stub is survived."""
 
 import pytest
-import torch
 
 from seblock import exercises
 from seblock.exercises import Exercise

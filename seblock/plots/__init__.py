@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
 from seblock.data import CHANNELS
 
@@ -161,6 +162,17 @@ def dots(ax: Axes, values: dict[str, float], baseline: float | None = None, labe
     if baseline is not None:
         ax.axvline(baseline, color=RED, linestyle="--", label=f"{label} {baseline:.2f}")
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def strokes(ax: Axes, rows: dict[str, Tensor]) -> str:
+    """A row of strokes for each tensor of any shape; returns their ranges in words."""
+    for y, values in enumerate(rows.values()):
+        ax.plot(
+            values.flatten(), np.full(values.numel(), y), "|", color=BLUE, markersize=24, markeredgewidth=2
+        )
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    return "; ".join(f"{name}, from {float(v.min()):.2f} to {float(v.max()):.2f}" for name, v in rows.items())
 
 
 def channel_ticks(letter: str) -> list[str]:

@@ -38,7 +38,7 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
             ax.annotate(name, (j, i), xytext=(9, 0), textcoords="offset points", va="center", fontsize=15)
     figure.colorbar(drawn, ax=axes, location="right", fraction=0.02, ticks=[-2, 0, 2])
     alt = 'The three terms of "red" and their sum, purple below zero, orange above. ' + " ".join(
-        f"At {name}: {', '.join(rounded(term[place]) for term in summed[:3])}, sum {float(summed[3][place]):.2f}."
+        f"At {name}: {', '.join(rounded(term[place]) for term in t)}, sum {float(summed[3][place]):.2f}."
         for name, place in spots.items()
     )
     return figure, alt

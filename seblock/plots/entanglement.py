@@ -44,18 +44,17 @@ def painted(x: Tensor, change: Tensor) -> Picture:
     """A painted photo (3, H, W), and how much a map changed, (H, W): white is nought."""
     figure, axes = canvas(1, 2, 4.2)
     image(axes[0, 0], x, "the photo with a blue patch")
-    drawn = image(
-        axes[0, 1], change.abs(), "change of $\\mathbf{u}_4$, red", cmap="Purples", vmin=0, vmax=0.5
-    )
-    for spine in axes[0, 1].spines.values():
-        spine.set_visible(True)
-    figure.colorbar(drawn, ax=axes, location="right", shrink=0.8, ticks=[0, 0.5]).ax.set_yticklabels(
-        ["0", "0.5\nor more"]
-    )
+    title = "change of $\\mathbf{u}_4$, red"
+    drawn = image(axes[0, 1], change.abs(), title, cmap="gray_r", vmin=0, vmax=0.2)
+    axes[0, 1].set_axis_on()
+    axes[0, 1].set(xticks=[], yticks=[])
+    axes[0, 1].spines[:].set_visible(True)
+    bar = figure.colorbar(drawn, ax=axes, location="right", shrink=0.8, ticks=[0, 0.2])
+    bar.ax.set_yticklabels(["0", "0.2\nor more"])
     share = (change != 0).double().mean()
     return figure, (
-        "A blue patch in the lower right corner, and the change of red: nothing outside the patch and its rim, "
-        f"{rounded(100 * share)} % of all positions changed."
+        "A blue patch in the lower right corner, and the change of red: "
+        f"nothing outside the patch and its rim, {rounded(100 * share)} % of all positions changed."
     )
 
 

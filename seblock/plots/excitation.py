@@ -21,6 +21,7 @@ from seblock.plots import (
     image,
     listed,
     rounded,
+    strokes,
     styled,
 )
 
@@ -46,12 +47,13 @@ def wiring(w1: Tensor, w2: Tensor) -> Picture:
         )
     lines = [(0.05, c, 1.85, hidden[k], w1[k, c]) for k in range(len(w1)) for c in range(6)]
     lines += [(2.15, hidden[k], 3.95, c, w2[c, k]) for k in range(len(w1)) for c in range(6)]
+    plate = {"fc": "white", "ec": "none", "pad": 1}
     for x0, y0, x1, y1, weight in lines:
         if weight != 0:
-            ax.plot(
-                [x0, x1], [y0, y1], color=BLUE if weight > 0 else RED, lw=3, ls="-" if weight > 0 else "--"
-            )
-            ax.text(x0 + 0.22 * (x1 - x0), y0 + 0.22 * (y1 - y0), f"{float(weight):+g}", ha="center", va="center", bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
+            colour, style = (BLUE, "-") if weight > 0 else (RED, "--")
+            ax.plot([x0, x1], [y0, y1], color=colour, linestyle=style, linewidth=3)
+            near = (x0 + 0.22 * (x1 - x0), y0 + 0.22 * (y1 - y0))
+            ax.text(*near, f"{float(weight):+g}", ha="center", va="center", bbox=plate)
     ax.set(xlim=(-1.6, 5.6), ylim=(5.6, -0.6))
     ax.set_axis_off()
     ways = [
@@ -112,16 +114,12 @@ def gates(rows: dict[str, Tensor]) -> Picture:
 
 @styled
 def start(scales: dict[str, Tensor]) -> Picture:
-    """Gates of a fresh layer, any shape, one row of dots for each scale of z."""
+    """Gates of a fresh block, any shape, one row of strokes for each scale of z."""
     figure, axes = canvas(1, 1, 3.4)
-    for y, s in enumerate(scales.values()):
-        axes[0, 0].plot(s.flatten(), torch.full((s.numel(),), y), "|", color=BLUE, markersize=24, alpha=0.4)
+    alt = strokes(axes[0, 0], scales)
     axes[0, 0].axvline(0.5, color=GREY, ls="--")
-    axes[0, 0].set_yticks(range(len(scales)), list(scales))
-    axes[0, 0].set(xlim=(0, 1), ylim=(len(scales) - 0.5, -0.5), xlabel="gates of a fresh SE block")
-    return figure, "Gates of a fresh block: " + "; ".join(
-        f"{name}, from {float(s.min()):.2f} to {float(s.max()):.2f}" for name, s in scales.items()
-    ) + "."
+    axes[0, 0].set(xlim=(0, 1), xlabel="gates of a fresh SE block")
+    return figure, f"Gates of a fresh block: {alt}."
 
 
 @styled
@@ -140,7 +138,7 @@ def table_12() -> Picture:
     axes[0, 0].legend(loc="upper left")
     dots(axes[0, 1], TABLE_12)
     axes[0, 1].axvline(ABLATION_BASELINE, color=RED, ls="--")
-    axes[0, 1].annotate(f"no SE: {ABLATION_BASELINE:.2f}", (ABLATION_BASELINE, 2.3), xytext=(-6, 0), textcoords="offset points", ha="right", color=RED)  # fmt: skip
+    axes[0, 1].text(ABLATION_BASELINE - 0.02, 2.3, f"no SE: {ABLATION_BASELINE:.2f}", ha="right", color=RED)
     axes[0, 1].set(xlim=(22.1, 23.7), xlabel="top-1 error, % (Table 12): left is better")
     worse = [name for name, error in TABLE_12.items() if error > ABLATION_BASELINE]
     return figure, (
@@ -154,7 +152,7 @@ def table_12() -> Picture:
 def pairs(weights: Tensor, s: Tensor) -> Picture:
     """Attention weights (P, P) beside channel gates (C,)."""
     figure, axes = canvas(1, 2, 3.8)
-    drawn = axes[0, 0].imshow(weights.detach(), cmap="Blues", vmin=0)
+    drawn = axes[0, 0].imshow(weights, cmap="Blues", vmin=0, vmax=2 / len(weights))
     axes[0, 0].set(title="self-attention: a weight a pair", xlabel="looked-at position", ylabel="position")
     figure.colorbar(drawn, ax=axes[0, 0])
     bars(axes[0, 1], {"s": [float(g) for g in s]}, [f"$s_{c}$" for c in range(1, len(s) + 1)])

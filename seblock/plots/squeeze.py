@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 
+from matplotlib.colors import ListedColormap
 from torch import Tensor
 
 from seblock.data import CHANNELS
 from seblock.paper import ABLATION_BASELINE, TABLE_11
-from seblock.plots import Picture, bars, canvas, channel_ticks, dots, image, listed, rounded, styled
+from seblock.plots import (
+    BLUE,
+    SERIES,
+    Picture,
+    bars,
+    canvas,
+    channel_ticks,
+    dots,
+    image,
+    listed,
+    rounded,
+    styled,
+)
 
 
 @styled
@@ -22,26 +35,25 @@ def maps(x: Tensor, u: Tensor) -> Picture:
 
 
 @styled
-def z(rows: dict[str, Sequence[float]], letter: str = "z", log: bool = False) -> Picture:
+def z(rows: dict[str, Sequence[float]]) -> Picture:
     """A group of bars for each named channel; `rows` maps a label to six numbers."""
     figure, axes = canvas(1, 1, 4.2)
-    bars(axes[0, 0], rows, channel_ticks(letter))
-    if log:
-        axes[0, 0].set_yscale("log")
+    bars(axes[0, 0], rows, channel_ticks("z"))
     return figure, " ".join(f"{label}: {listed(values)}." for label, values in rows.items())
 
 
 @styled
 def fields(of_u: Tensor, of_z: Tensor) -> Picture:
-    """Which pixels a number depends on, (H, W) each, near one position of u and for z."""
+    """Which pixels a number depends on, (H, W) each: one number of u, enlarged, and z."""
     figure, axes = canvas(1, 2, 4.0)
     titles = ["one number of $\\mathbf{u}_1$", "$z_1$"]
     for ax, used, title in zip(axes.flat, (of_u, of_z), titles, strict=True):
-        count = int((used != 0).sum())
-        image(ax, (used != 0).float(), f"{title}: {count:,} of {used.numel():,} pixels")
+        image(ax, (used != 0).float(), title, cmap=ListedColormap(["#dddddd", BLUE]))
+        count = f"{int((used != 0).sum()):,} pixels"
+        ax.text(0.5, 0.2, count, transform=ax.transAxes, ha="center", fontsize=22)
     counts = [int((used != 0).sum()) for used in (of_u, of_z)]
     return figure, (
-        f"White are the pixels that count: {counts[0]} for one number of the first map, {counts[1]} for z."
+        f"Blue are the pixels that count: {counts[0]} for one number of the first map, all {counts[1]} for z."
     )
 
 
@@ -65,8 +77,8 @@ def running_sum(sums: dict[str, Tensor], true_mean: float) -> Picture:
     """Running means of one map's values, (positions,) each, by how they were added."""
     figure, axes = canvas(1, 1, 4.0)
     ax = axes[0, 0]
-    for (name, values), style in zip(sums.items(), ("-", "--"), strict=True):
-        ax.plot(values.numpy(), style, linewidth=3, label=f"{name}: {float(values[-1]):,.0f}")
+    for (name, values), style, colour in zip(sums.items(), ("-", "--"), SERIES, strict=False):
+        ax.plot(values.numpy(), style, color=colour, linewidth=3, label=f"{name}: {float(values[-1]):,.0f}")
     ax.set_xlabel("values added so far")
     ax.set_ylabel("running sum")
     ax.legend()

@@ -1,0 +1,36 @@
+"""Figures of 06_two_implementations."""
+
+from torch import Tensor
+
+from seblock.paper import ABLATION_BASELINE, TABLE_10
+from seblock.plots import BLUE, RED, Picture, canvas, strokes, styled
+
+
+@styled
+def lost(rows: dict[str, Tensor]) -> Picture:
+    """What the listing calls gates beside gates; `rows` maps a name to numbers of any shape."""
+    figure, axes = canvas(1, 1, 3.2)
+    alt = strokes(axes[0, 0], rows)
+    axes[0, 0].axvspan(0, 1, color="#eeeeee", zorder=0)
+    axes[0, 0].set(xlim=(-0.6, 1.05), xlabel="grey: where a gate may be, 0 to 1")
+    return figure, f"Numbers by which the channels are multiplied: {alt}."
+
+
+@styled
+def table_10(millions: dict[int, float]) -> Picture:
+    """Top-1 error of Table 10 over parameters, `millions`, computed for each reduction."""
+    figure, axes = canvas(1, 1, 4.4)
+    ax = axes[0, 0]
+    for r, (error, _) in TABLE_10.items():
+        ax.plot(millions[r], error, "o", color=BLUE, markersize=14)
+        ax.annotate(f"r = {r}", (millions[r], error), xytext=(0, 14), textcoords="offset points", ha="center")
+    ax.axhline(ABLATION_BASELINE, color=RED, ls="--")
+    ax.text(max(millions.values()), ABLATION_BASELINE - 0.08, "no SE", color=RED, ha="right")
+    ax.set(ylim=(22, 23.5), xlabel="parameters of SE-ResNet-50, millions (computed)")
+    ax.set_ylabel("top-1 error, %\n(Table 10)")
+    told = [f"r = {r}: {error:.2f} % with {millions[r]:.1f} million" for r, (error, _) in TABLE_10.items()]
+    best = min(TABLE_10, key=lambda r: TABLE_10[r][0])
+    return figure, (
+        f"Error over parameters, Table 10. {'; '.join(told)}. Best r = {best}; "
+        f"without SE {ABLATION_BASELINE:.2f} %."
+    )

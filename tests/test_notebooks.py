@@ -1,0 +1,348 @@
+"""What holds for every notebook in notebooks/, and the tool that executes them.
+
+That they run, and show what is stored, is nbval's part of the same pytest run. A new notebook is covered by
+being there.
+"""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+TOOL = ROOT / "tools" / "notebooks.py"
+
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+MACHINE_PATH = re.compile(r"/(?:home|tmp|root|Users|private/var)/|\\Users\\|site-packages|ipykernel_\d")
+PROGRESS_BAR = re.compile(r"\d%\|")
+UNATTEMPTED = "Not attempted yet"
+
+Cell = dict[str, Any]
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+every_notebook_with_exercises = pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if not path.stem.startswith("00")], ids=lambda path: path.stem
+)
+
+
+@cache
+def read(path: Path) -> dict[str, Any]:
+    """The notebook as it is stored, its lists of lines joined, nothing mended."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def cells(path: Path, kind: str) -> list[tuple[int, Cell]]:
+    """The cells of one kind, each with its place in the notebook."""
+    return [(i, cell) for i, cell in enumerate(read(path)["cells"]) if cell["cell_type"] == kind]
+
+
+def outputs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every stored output, with the id of its cell."""
+    for _, cell in cells(path, "code"):
+        yield from ((cell["id"], output) for output in cell["outputs"])
+
+
+def texts(output: dict[str, Any]) -> list[str]:
+    """What an output says in letters: a stream, or each form of a display that is not an image."""
+    forms = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
+    parts = [output.get("text", ""), *forms.values()]
+    return ["".join(part) if isinstance(part, list) else str(part) for part in parts]
+
+
+def prose(source: str) -> str:
+    """Markdown without comments and code, fenced or in a line."""
+    return re.sub(r"<!--.*?-->|^```.*?^```|`[^`\n]*`", "", source, flags=re.DOTALL | re.MULTILINE)
+
+
+def links(markdown: str) -> list[str]:
+    """Where the links and pictures of some markdown lead, formulas left out."""
+    without_formulas = re.sub(r"\$\$.*?\$\$|\$[^$\n]*\$", "", prose(markdown), flags=re.DOTALL)
+    return re.findall(r"\]\(<?([^)\s>]+)>?[^)]*\)", without_formulas)
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """What can stand behind a "#": JupyterLab's anchors for a notebook, GitHub's for another document."""
+    notebook = path.suffix == ".ipynb"
+    parts = [cell["source"] for _, cell in cells(path, "markdown")] if notebook else [path.read_text("utf-8")]
+    fences = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+    headings = [
+        h for part in parts for h in re.findall(r"^#{1,6} +(.+?)\s*$", fences.sub("", part), re.MULTILINE)
+    ]
+    plain = [
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).translate({ord(c): None for c in "*`"})
+        for heading in headings
+    ]
+    if notebook:
+        return {text.replace(" ", "-") for text in plain}
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in plain}
+
+
+def broken(markdown: str, page: Path) -> list[str]:
+    """The links of some markdown, part of `page`, that lead nowhere in this repository."""
+    found = []
+    for link in links(markdown):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        there = (page.parent / unquote(target)).resolve() if target else page
+        if not there.exists() or (anchor and unquote(anchor) not in anchors(there)):
+            found.append(link)
+    return found
+
+
+def test_the_series_has_a_beginning() -> None:
+    assert [path.name for path in NOTEBOOKS][:1] == ["00_start_here.ipynb"]
+
+
+@every_notebook
+def test_notebook_is_valid_nbformat_with_unique_cell_ids(path: Path) -> None:
+    notebook = read(path)
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    ids = [cell.get("id") for cell in notebook["cells"]]
+    assert None not in ids
+    assert len(set(ids)) == len(ids)
+    nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
+
+
+@every_notebook
+def test_notebook_was_executed_from_top_to_bottom(path: Path) -> None:
+    assert not cells(path, "raw")
+    counts = [cell["execution_count"] for _, cell in cells(path, "code")]
+    assert counts == list(range(1, len(counts) + 1)), "run `make notebooks`"
+
+
+@every_notebook
+def test_notebook_stores_no_error_and_no_stderr(path: Path) -> None:
+    bad = [
+        (i, o["output_type"])
+        for i, o in outputs(path)
+        if o["output_type"] == "error" or o.get("name") == "stderr"
+    ]
+    assert not bad
+
+
+@every_notebook
+def test_notebook_has_at_most_500_kilobytes_and_150_a_picture(path: Path) -> None:
+    assert path.stat().st_size <= 500_000
+    pngs = [
+        (i, "".join(o["data"]["image/png"])) for i, o in outputs(path) if "image/png" in o.get("data", {})
+    ]
+    assert not [i for i, png in pngs if len(base64.b64decode(png)) > 150_000]
+
+
+@every_notebook
+def test_every_picture_says_in_a_sentence_what_is_to_be_seen(path: Path) -> None:
+    for cell_id, output in outputs(path):
+        if any(kind.startswith("image/") for kind in output.get("data", {})):
+            alt = "".join(output["data"].get("text/plain", ""))
+            assert len(alt) > 20, cell_id
+            assert not alt.startswith("<"), cell_id
+            assert output["metadata"].get("image/png", {}).get("alt") == alt, cell_id
+
+
+@every_notebook
+def test_notebook_stores_no_metadata_that_a_run_could_change(path: Path) -> None:
+    notebook = read(path)
+    assert notebook["metadata"] == KERNEL, "run `make notebooks`"
+    assert not [cell["id"] for cell in notebook["cells"] if cell["metadata"].keys() - {"tags"}]
+    assert not [i for i, output in outputs(path) if output.get("metadata", {}).keys() - {"image/png"}]
+    assert not [i for i, output in outputs(path) if any("widget" in kind for kind in output.get("data", {}))]
+
+
+@every_notebook
+def test_notebook_names_no_place_on_a_machine(path: Path) -> None:
+    written = [(cell["id"], cell["source"]) for cell in read(path)["cells"]]
+    shown = [(i, text) for i, output in outputs(path) for text in texts(output)]
+    assert not [(i, found[0]) for i, text in written + shown if (found := MACHINE_PATH.search(text))]
+
+
+@every_notebook
+def test_no_progress_bar_is_stored(path: Path) -> None:
+    assert not [i for i, output in outputs(path) if any(PROGRESS_BAR.search(text) for text in texts(output))]
+
+
+@every_notebook
+def test_no_cell_hides_its_result_behind_a_semicolon(path: Path) -> None:
+    assert not [cell["id"] for _, cell in cells(path, "code") if cell["source"].rstrip().endswith(";")]
+
+
+@every_notebook
+def test_code_lines_have_at_most_88_columns(path: Path) -> None:
+    lines = [(cell["id"], line) for _, cell in cells(path, "code") for line in cell["source"].splitlines()]
+    assert not [(i, line) for i, line in lines if len(line) > 88]
+
+
+@every_notebook
+def test_every_cell_is_checked_by_nbval_or_by_an_assert_beside_it(path: Path) -> None:
+    code = [cell for _, cell in cells(path, "code")]
+    for cell, after in zip(code, [*code[1:], {"source": ""}], strict=True):
+        tags = cell["metadata"].get("tags", [])
+        assert "nbval-skip" not in tags, cell["id"]
+        assert "# NBVAL" not in cell["source"], f"{cell['id']}: use tags instead"
+        if "nbval-ignore-output" in tags:
+            assert "assert " in cell["source"] + after["source"], cell["id"]
+
+
+@every_notebook
+def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
+    dead = [
+        (cell["id"], found) for _, cell in cells(path, "markdown") if (found := broken(cell["source"], path))
+    ]
+    assert not dead
+
+
+@every_notebook
+def test_notebook_begins_with_a_title_the_minutes_and_what_it_takes_for_granted(path: Path) -> None:
+    first = read(path)["cells"][0]
+    assert first["cell_type"] == "markdown"
+    assert first["source"].startswith("# ")
+    assert re.search(r"\d+ minutes", first["source"])
+    assert "Takes for granted" in first["source"]
+
+
+@every_notebook
+def test_notebook_asks_for_two_guesses_each_answered_by_the_next_cell(path: Path) -> None:
+    guesses = [(i, cell) for i, cell in cells(path, "markdown") if "**Guess" in cell["source"]]
+    assert len(guesses) >= 2
+    everything = read(path)["cells"]
+    for i, cell in guesses:
+        assert {"(a)", "(b)"} <= set(re.findall(r"\([a-z]\)", cell["source"])), cell["id"]
+        assert i + 1 < len(everything), cell["id"]
+        assert everything[i + 1]["cell_type"] == "code", cell["id"]
+
+
+@every_notebook_with_exercises
+def test_notebook_has_an_exercise_left_open_with_its_solution_folded_below(path: Path) -> None:
+    everything = read(path)["cells"]
+    exercises = [(i, cell) for i, cell in cells(path, "code") if "exercises.check_" in cell["source"]]
+    assert exercises
+    for i, cell in exercises:
+        said = [text for output in cell["outputs"] for text in texts(output) if text]
+        assert said, cell["id"]
+        assert said[0].startswith(UNATTEMPTED), cell["id"]
+        assert i + 1 < len(everything), cell["id"]
+        below = everything[i + 1]
+        assert below["cell_type"] == "markdown", cell["id"]
+        assert "solution" in below["metadata"].get("tags", []), below["id"]
+        assert re.search(
+            r"<details>.*^```python\n.*^```.*</details>", below["source"], re.DOTALL | re.MULTILINE
+        ), below["id"]
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "notebooks" / "00_start_here.ipynb"], ids=lambda page: page.stem
+)
+def test_page_links_to_every_notebook(page: Path) -> None:
+    if page.suffix == ".ipynb":
+        markdown = "\n\n".join(cell["source"] for _, cell in cells(page, "markdown"))
+    else:
+        markdown = page.read_text(encoding="utf-8")
+    linked = {(page.parent / unquote(link.partition("#")[0])).resolve() for link in links(markdown)}
+    assert not [path.name for path in NOTEBOOKS if path.resolve() not in linked | {page.resolve()}]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.stem)
+def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
+    assert not broken(page.read_text(encoding="utf-8"), page)
+
+
+# The tool. One call executes the three notebooks, side by side, as `make notebooks` does.
+
+SLIDER = """
+import ipywidgets
+
+knob = ipywidgets.FloatSlider(0.5, min=0, max=1)
+picture = ipywidgets.Image(value=b"", format="png")
+knob.observe(print, names="value")
+print("one")
+print("two", flush=True)
+ipywidgets.VBox([knob, picture])
+"""
+
+
+def write(path: Path, *sources: str) -> Path:
+    """A notebook as an editor might leave it: no ids, noise in the metadata, nothing executed."""
+    code = {
+        "cell_type": "code",
+        "metadata": {"collapsed": False, "tags": ["kept"]},
+        "execution_count": None,
+        "outputs": [],
+    }
+    notebook = {
+        "cells": [{**code, "source": source} for source in sources],
+        "metadata": {"widgets": {}, "language_info": {"name": "python", "version": "3.0"}},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def execute(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tool on some notebooks."""
+    command = [sys.executable, TOOL, "execute", *paths]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which slider, error and stderr were executed together, and what the tool said."""
+    folder = tmp_path_factory.mktemp("with a space")
+    files = [
+        write(folder / "slider.ipynb", SLIDER.strip(), "1 + 1"),
+        write(folder / "error.ipynb", "1", "1 / 0"),
+        write(folder / "stderr.ipynb", "import warnings\n\nwarnings.warn('heard')"),
+    ]
+    return folder, execute(*files)
+
+
+def test_executing_again_leaves_every_byte(executed: tuple[Path, Any], tmp_path: Path) -> None:
+    again = shutil.copy(executed[0] / "slider.ipynb", tmp_path)
+    result = execute(again)
+    assert result.returncode == 0, result.stderr
+    assert Path(again).read_bytes() == (executed[0] / "slider.ipynb").read_bytes()
+
+
+def test_executing_stores_what_is_shown_and_no_more(executed: tuple[Path, Any]) -> None:
+    notebook = read(executed[0] / "slider.ipynb")
+    first, second = notebook["cells"]
+    assert notebook["metadata"] == KERNEL
+    assert [(c["id"], c["metadata"]) for c in (first, second)] == [
+        ("cell-00", {"tags": ["kept"]}),
+        ("cell-01", {"tags": ["kept"]}),
+    ]
+    assert first["outputs"][0]["text"] == ["one\n", "two\n"]
+    assert list(first["outputs"][1]["data"]) == ["text/plain"]
+    assert second["outputs"][0]["data"] == {"text/plain": ["2"]}
+
+
+def test_an_error_names_its_cell_and_the_file_stays(
+    executed: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, result = executed
+    assert result.returncode == 1
+    assert "error.ipynb: cell 2 (cell-01) raised ZeroDivisionError" in result.stderr
+    assert 'nbformat_minor": 4' in (folder / "error.ipynb").read_text(encoding="utf-8")
+
+
+def test_output_on_stderr_is_refused(executed: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    assert "stderr.ipynb: cell 1 (cell-00) wrote to stderr" in executed[1].stderr
+    assert "heard" in executed[1].stderr
