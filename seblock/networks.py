@@ -174,13 +174,16 @@ def imagenet_resnet(
     return ResNet(stem, stages, inputs, classes)
 
 
-def painter(gate: Gate = nn.Identity, width: int = 24) -> nn.Sequential:
+def painter(gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1)) -> nn.Sequential:
     """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
 
-    Three times convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints.
+    For each dilation: convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
+    (1, 1, 1) see 7×7 pixels, (1, 3, 9) see 27×27 with as many parameters.
     """
     layers: list[nn.Module] = []
-    for inputs in (3, width, width):
-        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=1, bias=False)
+    inputs = 3
+    for d in dilations:
+        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
         layers += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
+        inputs = width
     return nn.Sequential(*layers, nn.Conv2d(width, 1, kernel_size=1))

@@ -251,4 +251,4 @@ def test_digits_are_whole_of_two_classes_and_of_their_own_part_and_lie_everywher
 
 def test_a_misspelt_part_of_the_digits_is_refused() -> None:
     with pytest.raises(ValueError, match="tset"):
-        painting_puzzle(2, seed=0, part="tset")
+        data.painting_puzzle(2, seed=0, part="tset")

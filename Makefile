@@ -1,0 +1,61 @@
+# For Linux, macOS, and Windows with GNU make. Paths are relative, so the folder's name may hold spaces;
+# recipes call Python and nothing else, so no shell's own words are needed.
+
+WINDOWS := $(filter Windows_NT,$(OS))
+PYTHON ?= $(if $(WINDOWS),python,python3)
+IN_VENV := .venv/$(if $(WINDOWS),Scripts,bin)/python
+STAMP := .venv/installed
+
+# A pytest worker for each core, and so one thread in each: more would only wait for one another.
+# `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
+WORKERS ?= logical
+test notebooks: export OMP_NUM_THREADS = 1
+
+.PHONY: help lab test lint check-notebooks notebooks hooks clean
+
+define HELP
+make lab        set up .venv and open JupyterLab on the first notebook
+make test       set up .venv; lint, types, tests, every notebook against its stored outputs
+make lint       the first part of that alone: ruff, the package's and the notebooks' code
+make notebooks  run every notebook again and store what it shows
+make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
+make clean      remove .venv and the caches
+
+Another Python than $(PYTHON): make lab PYTHON=python3.13
+Options for JupyterLab: make lab LAB="--no-browser --port 9000"
+endef
+
+help:
+	$(info $(HELP))
+	@:
+
+lab: $(STAMP)
+	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB)
+
+test: lint
+	$(IN_VENV) -m mypy
+	$(IN_VENV) -m pytest --nbval --nbval-current-env -n $(WORKERS) --maxprocesses 8 --dist loadscope
+
+lint: $(STAMP)
+	$(IN_VENV) -m ruff check
+	$(IN_VENV) -m ruff format --check
+
+check-notebooks: $(STAMP)
+	$(IN_VENV) -m pytest tests/test_notebooks.py
+
+notebooks: $(STAMP)
+	$(IN_VENV) -m ruff format notebooks
+	$(IN_VENV) tools/notebooks.py execute
+
+hooks: $(STAMP)
+	$(IN_VENV) -m pre_commit install
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
+
+# Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit('seblock needs Python 3.11 or newer, and $(PYTHON) is older. Name one: make PYTHON=python3.13' if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv .venv
+	$(IN_VENV) -m pip install --disable-pip-version-check -r requirements.txt
+	@$(IN_VENV) -c "open('$(STAMP)', 'w').close()"
