@@ -1,6 +1,8 @@
 """Every check, both ways: the solution passes, each listed mistake is named, a stub is survived."""
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from seblock import exercises
 from seblock.exercises import Exercise
@@ -25,3 +27,113 @@ def test_each_mistake_is_told_by_its_name(name: str, told: str) -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_exercise_knows_four_mistakes(name: str) -> None:
     assert len(CHECKS[name].mistakes) >= 4
+
+
+def test_an_answer_that_raises_gets_a_sentence() -> None:
+    def raises(u: torch.Tensor) -> torch.Tensor:
+        return u.no_such_thing()  # type: ignore[no-any-return]
+
+    verdict = exercises.check_squeeze.verdict(raises)
+    assert verdict.kind == "error"
+    assert "(2, 8, 5, 3)" in verdict.text
+    assert "no_such_thing" in verdict.text
+    assert "\n" not in verdict.text
+
+
+def test_a_forgotten_return_is_told() -> None:
+    def forgets(u: torch.Tensor) -> None:
+        u.mean((2, 3))
+
+    assert "return" in exercises.check_squeeze.verdict(forgets).text
+
+
+def test_stubs_of_every_kind_are_not_attempted() -> None:
+    def dots(u): ...
+
+    def passes(u):
+        """Shapes."""
+        pass
+
+    def not_implemented(u):
+        raise NotImplementedError
+
+    def returns_none(u):
+        return None
+
+    for stub in (dots, passes, not_implemented, returns_none):
+        assert exercises.check_squeeze.verdict(stub).kind == "not attempted"
+
+
+def test_a_result_instead_of_a_function_is_told() -> None:
+    assert "the function itself" in exercises.check_squeeze.verdict(torch.zeros(2, 3)).text
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda u: u.flatten(2).mean(2),
+        lambda u: F.adaptive_avg_pool2d(u, 1)[:, :, 0, 0],
+        lambda u: F.avg_pool2d(u, u.shape[2:]).flatten(1),
+        lambda u: u.numpy().mean((2, 3)),
+        lambda u: u.double().sum((-1, -2)) / u[0, 0].numel(),
+        lambda u: torch.stack([torch.stack([m.mean() for m in image]) for image in u]),
+        lambda u: [[float(m.mean()) for m in image] for image in u],
+    ],
+)
+def test_another_way_to_the_right_answer_is_right(way) -> None:
+    assert exercises.check_squeeze.verdict(way).kind == "right"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda u: u.amin((2, 3)),
+        lambda u: u.std((2, 3)),
+        lambda u: u.mean((2, 3)).softmax(1),
+        lambda u: u.mean((2, 3)).flip(1),
+        lambda u: u[:, :, 0, 0],
+        lambda u: u.mean((2, 3)).T,
+        lambda u: u.mean((2, 3)) * float("nan"),
+        lambda u: u.mean((2, 3)).round(decimals=1),
+        lambda u: u.mean((2, 3)).to(torch.complex64) * 1j,
+        lambda u: "0.5",
+        lambda u: {"z": u},
+    ],
+)
+def test_a_wrong_answer_that_nobody_listed_is_not_right(wrong) -> None:
+    verdict = exercises.check_squeeze.verdict(wrong)
+    assert verdict.kind in ("wrong", "error")
+    assert verdict.text.startswith("Not yet.")
+
+
+def test_the_right_numbers_in_another_shape_are_told_so() -> None:
+    verdict = exercises.check_squeeze.verdict(lambda u: u.mean((2, 3), keepdim=True))
+    assert "The numbers are right, their shape is not" in verdict.text
+    assert "(2, 8, 1, 1)" in verdict.text
+
+
+def test_a_constant_factor_is_told() -> None:
+    assert "0.5 times" in exercises.check_squeeze.verdict(lambda u: u.mean((2, 3)) / 2).text
+
+
+def test_an_answer_that_changes_its_argument_is_told() -> None:
+    def in_place(u: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return u.mul_(s[:, :, None, None])
+
+    verdict = exercises.check_rescale.verdict(in_place)
+    assert verdict.kind == "mistake"
+    assert "in place" in verdict.text
+
+
+def test_a_check_prints_one_line_and_returns_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exercises.check_squeeze(lambda u: u.sum((2, 3))) is None
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_checking_leaves_the_learner_s_random_numbers_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for check in CHECKS.values():
+        check.verdict(check.solution)
+    assert torch.equal(torch.rand(3), expected)

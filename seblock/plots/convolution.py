@@ -29,7 +29,7 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
     """The three terms of "red", (3, H, W), and their sum; `spots` names positions to be read."""
     titles = ["$\\mathbf{v}_4^1 * \\mathbf{x}^1$\n2 × red", "$\\mathbf{v}_4^2 * \\mathbf{x}^2$\n−1 × green"]
     titles += ["$\\mathbf{v}_4^3 * \\mathbf{x}^3$\n−1 × blue", "$\\mathbf{u}_4$\ntheir sum"]
-    figure, axes = canvas(1, 4, 2.9)
+    figure, axes = canvas(1, 4, 3.0)
     summed = [*t, t.sum(0)]
     for ax, term, title in zip(axes.flat, summed, titles, strict=True):
         drawn = image(ax, term, title, cmap=SIGNED, vmin=-2, vmax=2)

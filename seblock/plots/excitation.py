@@ -152,7 +152,7 @@ def table_12() -> Picture:
 def pairs(weights: Tensor, s: Tensor) -> Picture:
     """Attention weights (P, P) beside channel gates (C,)."""
     figure, axes = canvas(1, 2, 3.8)
-    drawn = axes[0, 0].imshow(weights, cmap="Blues", vmin=0, vmax=2 / len(weights))
+    drawn = axes[0, 0].imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=2 / len(weights))
     axes[0, 0].set(title="self-attention: a weight a pair", xlabel="looked-at position", ylabel="position")
     figure.colorbar(drawn, ax=axes[0, 0])
     bars(axes[0, 1], {"s": [float(g) for g in s]}, [f"$s_{c}$" for c in range(1, len(s) + 1)])

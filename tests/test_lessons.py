@@ -1,0 +1,291 @@
+"""What the notebooks define, draw, ask and quote: their cells run here, in this process.
+
+nbval runs them as well, each in a kernel of its own, and compares what they show. Here it is the names they
+leave behind and the figures themselves that count.
+"""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from seblock import blocks, data, exercises, functional, networks, plots
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@dataclass
+class Lesson:
+    """A notebook that was run: the names it left, and the figures it showed with their alt texts."""
+
+    names: dict[str, Any]
+    figures: list[tuple[Figure, str]]
+
+
+@cache
+def lesson(path: Path) -> Lesson:
+    """Run all code cells of a notebook, collecting figures instead of showing them."""
+    ran = Lesson({}, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "show", lambda figure, alt: ran.figures.append((figure, alt)))
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code":
+                exec(compile(ast.parse(cell.source), path.name, "exec"), ran.names)
+    return ran
+
+
+def named(stem: str) -> dict[str, Any]:
+    """The names that a notebook left behind."""
+    return lesson(next(path for path in NOTEBOOKS if path.stem == stem)).names
+
+
+@every_notebook
+def test_figures_are_opaque_white_and_fit_1280_by_720(path: Path) -> None:
+    for figure, alt in lesson(path).figures:
+        width, height = figure.get_size_inches()
+        assert width <= plots.WIDTH, alt
+        assert height <= plots.HEIGHT, alt
+        assert figure.get_facecolor() == (1, 1, 1, 1), alt
+
+
+def undrawn(figure: Figure) -> set[Text]:
+    """Tick labels that matplotlib keeps but does not draw: beyond the limits, or of a hidden axis."""
+    hidden: set[Text] = set()
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            drawn = {axis.label} | {tick.label1 for tick in ticks} | {tick.label2 for tick in ticks}
+            hidden |= set(axis.findobj(Text)) - (drawn if ax.axison else set())
+    return hidden
+
+
+@every_notebook
+def test_every_word_on_a_figure_has_14_points_and_lies_on_the_canvas(path: Path) -> None:
+    for figure, alt in lesson(path).figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        words = {t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()}
+        assert words, alt
+        for word in words - undrawn(figure):
+            assert word.get_fontsize() >= 14, (word.get_text(), alt)
+            box = word.get_window_extent(canvas.get_renderer())
+            inside = figure.bbox.padded(1)
+            assert inside.x0 <= box.x0 <= box.x1 <= inside.x1, (word.get_text(), alt)
+            assert inside.y0 <= box.y0 <= box.y1 <= inside.y1, (word.get_text(), alt)
+
+
+@every_notebook
+def test_every_figure_comes_with_a_sentence_that_holds_a_number(path: Path) -> None:
+    for _, alt in lesson(path).figures:
+        assert alt.endswith((".", ".0")), alt
+        assert "$" not in alt, alt
+        assert re.search(r"\d", alt) or "Four residual blocks" in alt, alt
+
+
+def test_a_number_that_changes_changes_the_alt_text() -> None:
+    from seblock.plots import squeeze
+
+    z = torch.tensor([0.56, 0.081, 0.079, 0.077, 0.036, 0.063])
+    before = squeeze.z({"temple": z})[1]
+    z[3] += 0.004
+    assert squeeze.z({"temple": z})[1] != before
+
+
+def test_show_gives_the_picture_and_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda bundle, raw, metadata: shown.append((bundle, metadata))
+    )
+    figure, _ = plots.canvas(1, 1, 2.0)
+    plots.show(figure, "A square of 2.")
+    ((bundle, metadata),) = shown
+    assert bundle["image/png"].startswith(b"\x89PNG")
+    assert bundle["text/plain"] == "A square of 2."
+    assert metadata["image/png"]["alt"] == "A square of 2."
+
+
+def test_moving_a_slider_changes_its_picture_and_its_words() -> None:
+    def draw(value: float) -> tuple[Figure, str]:
+        figure, axes = plots.canvas(1, 1, 2.0)
+        axes[0, 0].plot([0, value])
+        return figure, f"A line up to {value:g}."
+
+    live = plots.slider(draw, "height", 0.0, 1.0, 0.5)
+    knob, picture, words = live.children
+    before = picture.value
+    assert words.value == "A line up to 0.5."
+    knob.value = 0.75
+    assert words.value == "A line up to 0.75."
+    assert picture.value != before
+
+
+def test_other_figures_keep_their_own_style() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    from seblock.plots import squeeze
+
+    squeeze.z({"temple": torch.rand(6)})
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_rounded_keeps_two_significant_digits() -> None:
+    assert [plots.rounded(v) for v in (0.0769, 0.5635, 2.91, 38400, 0, -0.0341)] == [
+        "0.077",
+        "0.56",
+        "2.9",
+        "38000",
+        "0",
+        "-0.034",
+    ]
+
+
+# What a notebook builds by hand, and what the package has under the same name.
+
+MAPS = torch.randn(2, 8, 5, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_loops_of_01_are_the_package_s_convolution() -> None:
+    v = torch.randn(4, 8, 3, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(named("01_convolution")["convolve"](MAPS, v), functional.convolve(MAPS, v))
+
+
+def test_squeeze_excite_and_rescale_are_the_package_s() -> None:
+    z, w1, w2 = exercises.exercise.seeded((2, 8), (3, 8), (8, 3))
+    s = functional.excite(z, w1, w2)
+    torch.testing.assert_close(named("03_squeeze")["squeeze"](MAPS), functional.squeeze(MAPS))
+    torch.testing.assert_close(named("04_excitation")["excite"](z, w1, w2), s)
+    torch.testing.assert_close(named("05_rescale")["rescale"](MAPS, s), functional.rescale(MAPS, s))
+
+
+@pytest.mark.parametrize("name", ["SELayer", "SqEx"])
+def test_the_blocks_of_06_are_the_package_s(name: str) -> None:
+    built, packaged = named("06_two_implementations")[name](8, 2), getattr(blocks, name)(8, 2)
+    built.load_state_dict(packaged.state_dict(), strict=True)
+    torch.testing.assert_close(built(MAPS), packaged(MAPS))
+
+
+@pytest.mark.parametrize("place", networks.PLACEMENTS)
+def test_the_residual_block_of_07_is_the_package_s(place: networks.Placement) -> None:
+    branch, gate = torch.nn.Conv2d(8, 8, 3, padding=1), blocks.SELayer(8, 2)
+    built = named("07_residual_block")["ResidualBlock"](branch, torch.nn.Identity(), 8, lambda _: gate, place)
+    packaged = networks.ResidualBlock(branch, torch.nn.Identity(), (8, 8), lambda _: gate, place)
+    torch.testing.assert_close(built(MAPS), packaged(MAPS))
+
+
+def test_the_seventh_filter_of_02_cannot_be_taken_apart() -> None:
+    sizes = torch.linalg.svdvals(named("02_entanglement")["blue_above_red"].flatten(1))
+    assert [round(float(size), 2) for size in sizes] == [0.87, 0.50, 0.0]
+
+
+def test_painting_a_corner_changes_nothing_at_the_temple_until_a_gate_comes_in_between() -> None:
+    x = data.photos()[:1]
+    painted = x.clone()
+    painted[:, :, -40:, -60:] = torch.tensor([0.0, 0, 1])[:, None, None]
+    temple = (slice(None), data.RED, slice(40, 118), slice(30, 130))
+    u, u_painted = data.features(x), data.features(painted)
+    assert torch.equal(u[temple], u_painted[temple])
+    s, s_painted = (
+        functional.excite(functional.squeeze(maps), *data.hand_set_gate())[0, data.RED]
+        for maps in (u, u_painted)
+    )
+    assert round(float(s), 2) == 0.50
+    assert round(float(s_painted), 2) == 0.00
+
+
+# The exercises, as the notebooks hold them.
+
+
+def exercises_of(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Name of the check, name of the function it is given, and the folded solution below the call."""
+    for cell, below in itertools.pairwise(nbformat.read(path, 4).cells):
+        if call := re.search(r"exercises\.(check_\w+)\((\w+)\)", cell.source):
+            (code,) = re.findall(r"^```python\n(.*?)^```", below.source, re.DOTALL | re.MULTILINE)
+            yield call[1], call[2], code
+
+
+EXERCISES = [(path, *exercise) for path in NOTEBOOKS for exercise in exercises_of(path)]
+
+
+@pytest.mark.parametrize(("path", "check", "function", "code"), EXERCISES, ids=[e[1] for e in EXERCISES])
+def test_a_folded_solution_is_right_and_its_stub_is_not_attempted(
+    path: Path, check: str, function: str, code: str
+) -> None:
+    names = dict(lesson(path).names)
+    assert getattr(exercises, check).verdict(names[function]).kind == "not attempted"
+    exec(code, names)
+    verdict = getattr(exercises, check).verdict(names[function])
+    assert verdict.kind == "right", verdict.text
+
+
+def test_every_check_is_called_by_a_notebook() -> None:
+    offered = {name for name, check in vars(exercises).items() if isinstance(check, exercises.Exercise)}
+    assert offered == {check for _, check, _, _ in EXERCISES}
+
+
+# The table in 00 from the source's words to the place that explains them.
+
+
+def rows_of_the_table() -> list[tuple[str, str, str]]:
+    """Each piece of the source, the file and the heading that the table sends it to."""
+    cells = nbformat.read(NOTEBOOKS[0], 4).cells
+    (table,) = [cell.source for cell in cells if cell.source.startswith("## The source's words")]
+    rows = re.findall(r"^\| (.+) \| \[.+\]\((.+?)#(.+?)\) \|$", table, re.MULTILINE)
+    return [
+        (piece.strip(" $"), file, unquote(anchor))
+        for words, file, anchor in rows
+        for piece in words.split(" · ")
+    ]
+
+
+def section(file: str, anchor: str) -> str:
+    """The sources of a notebook from a heading to the next one, in one line."""
+    cells = nbformat.read(NOTEBOOKS[0].parent / file, 4).cells
+    text = "\n".join(cell.source for cell in cells)
+    (found,) = re.findall(
+        rf"^## {re.escape(anchor.replace('-', ' '))}$(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    return " ".join(found.split())
+
+
+@pytest.mark.parametrize(("piece", "file", "anchor"), rows_of_the_table())
+def test_the_source_s_words_stand_where_the_table_says(piece: str, file: str, anchor: str) -> None:
+    assert piece in section(file, anchor)
+
+
+def test_the_table_holds_all_of_the_source() -> None:
+    held = " ".join(piece for piece, _, _ in rows_of_the_table())
+    for words in (
+        "通道依赖关系与过滤器捕获的空间相关性纠缠在一起",
+        "一个通道的结果是不同通道卷积后相加",
+        "对应Squeeze操作",
+        "对应Excitation操作",
+        "bias terms are omitted",
+        "increase its sensitivity to informative features so that they can be exploited by subsequent "
+        "transformations, and to suppress less useful ones",
+        "explicitly modelling channel interdependencies",
+        "to fully capture channel-wise dependencies",
+        r"\mathbf{F}_{tr}",
+        r"C' \neq C",
+        r"\mathbf{v}_c^s",
+        "z_c",
+        r"\mathbf{F}_{scale}(\mathbf{u}_c, s_c)",
+        "SELayer",
+        "SqEx",
+        "ResBlockSqEx",
+    ):
+        assert words in held
