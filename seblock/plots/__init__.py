@@ -180,12 +180,12 @@ def channel_ticks(letter: str) -> list[str]:
     return [f"${letter}_{c}$\n{name}" for c, name in enumerate(CHANNELS, start=1)]
 
 
-def rounded(value: float, digits: int = 2) -> str:
+def rounded(value: float | Tensor, digits: int = 2) -> str:
     """A number with two significant digits, so that another processor gives the same text."""
     text = f"{float(value):.{digits}g}"
     return f"{float(text):g}" if abs(float(text)) < 1e6 else text
 
 
-def listed(values: Iterable[float], names: Sequence[str] = CHANNELS) -> str:
+def listed(values: Iterable[float] | Tensor, names: Sequence[str] = CHANNELS) -> str:
     """Names with their numbers, for an alt text: "bright 0.56, level edges 0.081, …"."""
     return ", ".join(f"{name} {rounded(v)}" for name, v in zip(names, values, strict=True))

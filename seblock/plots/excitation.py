@@ -45,6 +45,7 @@ def wiring(w1: Tensor, w2: Tensor) -> Picture:
             fontsize=20,
             bbox={"boxstyle": "circle", "fc": "white"},
         )
+    lines: list[tuple[float, float, float, float, Tensor]]
     lines = [(0.05, c, 1.85, hidden[k], w1[k, c]) for k in range(len(w1)) for c in range(6)]
     lines += [(2.15, hidden[k], 3.95, c, w2[c, k]) for k in range(len(w1)) for c in range(6)]
     plate = {"fc": "white", "ec": "none", "pad": 1}
