@@ -144,13 +144,14 @@ def test_other_figures_keep_their_own_style() -> None:
 
 
 def test_rounded_keeps_two_significant_digits() -> None:
-    assert [plots.rounded(v) for v in (0.0769, 0.5635, 2.91, 38400, 0, -0.0341)] == [
+    assert [plots.rounded(v) for v in (0.0769, 0.5635, 2.91, 38400, 0, -0.0341, 2.6e-4)] == [
         "0.077",
         "0.56",
         "2.9",
         "38000",
         "0",
         "-0.034",
+        "nearly 0",
     ]
 
 

@@ -13,6 +13,7 @@ def terms(x: Tensor, v_c: Tensor) -> Tensor:
 check_terms = Exercise(
     solution=terms,
     cases=[seeded((3, 6, 5), (3, 3, 3)), seeded((2, 4, 7), (2, 3, 3)), seeded((1, 3, 3), (1, 3, 3))],
+    hint="F.conv2d wants x as (N, C', H, W) and v as (C, C', k, k): give it axes of size 1.",
     right="Each channel met its own slice of the filter, and nothing is added up yet.",
     mistakes={
         "The terms are added up already: that is u_c. Asked for is one map for each input channel.":
@@ -48,6 +49,12 @@ check_true_convolution = Exercise(
             lambda x, v: F.conv2d(x, v.flip(3)),
         "The input channels are reversed too. The flip is in space; channel s still meets v_c^s.":
             lambda x, v: F.conv2d(x, v.flip(1, 2, 3)),
+        "The photo is flipped, not the kernel: that turns the whole result as well.":
+            lambda x, v: F.conv2d(x.flip(2, 3), v),
+        "The result is flipped. It is the kernel that has to be turned, before it slides.":
+            lambda x, v: F.conv2d(x, v).flip(2, 3),
+        "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
+            lambda x, v: F.conv2d(x, v.flip(0, 1, 2, 3)),
         "The kernel is transposed, rows for columns. Asked for is half a turn.":
             lambda x, v: F.conv2d(x, v.transpose(2, 3)),
         "The output channels come in reverse order: filter c makes map c.":

@@ -29,6 +29,8 @@ check_rank = Exercise(
     mistakes={
         "It is the rank of each k × k slice. Asked for is one number: channels in rows, places in columns.":
             lambda v_c: torch.linalg.matrix_rank(v_c),
+        "The ranks of the k × k slices are added up. The matrix has channels in rows, all places in columns.":
+            lambda v_c: torch.linalg.matrix_rank(v_c).sum(),
         "It is the rank of the slices' sum. Adding up the channels loses which channel was which.":
             lambda v_c: torch.linalg.matrix_rank(v_c.sum(0)),
         "Flattened all the way, any filter is one long row, and its rank is 1.":
@@ -60,6 +62,10 @@ check_field = Exercise(
             lambda kernels, dilations: field(kernels, [1] * len(kernels)),
         "It is d × k for each layer. A kernel spread by d spans d × (k - 1) + 1 positions.":
             lambda kernels, dilations: 1 + sum(d * k for k, d in zip(kernels, dilations, strict=True)),
+        "It is the sum of d × k: neighbouring windows overlap, and a layer adds only d × (k - 1).":
+            lambda kernels, dilations: sum(d * k for k, d in zip(kernels, dilations, strict=True)),
+        "Only one side is counted. A kernel reaches k // 2 steps to the left and to the right.":
+            lambda kernels, dilations: 1 + sum(d * (k // 2) for k, d in zip(kernels, dilations, strict=True)),
         "It is the widest layer alone. A stack sees farther than any of its layers.":
             lambda kernels, dilations: max(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True)),
     },

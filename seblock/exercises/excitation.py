@@ -14,6 +14,7 @@ check_excite = Exercise(
         seeded((5, 8), (4, 8), (8, 4), seed=1),
         seeded((1, 3), (1, 3), (3, 1), seed=2),
     ],
+    hint="z holds one image in each row, so W₁ z is z @ w1.T in code.",
     right="C numbers became C gates, each between 0 and 1, none at another's cost.",
     mistakes={
         "The ReLU δ is missing: without it, W₂ W₁ is one linear map.":
@@ -30,6 +31,8 @@ check_excite = Exercise(
             lambda z, w1, w2: torch.sigmoid(((z @ w1.T).relu() @ w2.T).relu()),
         "δ and σ have changed places: the sigmoid comes last, the ReLU in the middle.":
             lambda z, w1, w2: (torch.sigmoid(z @ w1.T) @ w2.T).relu(),
+        "δ comes after W₂, too late: W₂ W₁ is one linear map by then. It belongs between the two.":
+            lambda z, w1, w2: torch.sigmoid((z @ w1.T @ w2.T).relu()),
         "δ works on z, before W₁. It belongs between W₁ and W₂.":
             lambda z, w1, w2: torch.sigmoid(z.relu() @ w1.T @ w2.T),
         "Both non-linearities are sigmoids; the one in the middle, δ, is a ReLU.":
@@ -70,6 +73,7 @@ check_gate_weights = Exercise(
     solution=gate_weights,
     cases=[()],
     view=_gates_of_the_photos,
+    hint="It takes no arguments and returns two tensors, W₁ of shape (2, 6) and W₂ of shape (6, 2).",
     right='"Green" is closed for the flower, at rest for the temple, and no other gate moved.',
     mistakes={
         "The flower's gate opens instead of closing: the sign in W₂ is the wrong way round.":

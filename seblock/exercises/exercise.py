@@ -38,9 +38,13 @@ def _same(ours: Outcome, theirs: Outcome) -> bool:
     return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-def _shapes(case: Case) -> str:
-    shown = [str(tuple(a.shape)) if isinstance(a, Tensor) else repr(a) for a in case if not callable(a)]
-    return ", ".join(shown)
+def _shown(argument: Any) -> str:
+    """A tensor by its shape, anything else as Python writes it."""
+    if isinstance(argument, Tensor):
+        return str(tuple(argument.shape))
+    if isinstance(argument, dict):
+        return "{" + ", ".join(f"{key!r}: {_shown(value)}" for key, value in argument.items()) + "}"
+    return repr(argument)
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,16 @@ class Exercise:
 
     solution: the right function. cases: the arguments it is tried on, first the plainest.
     mistakes: what to tell, and a function that makes this mistake, at least four.
-    right: what to say of a right answer. view: turns an answer's result and its arguments into the
-    numbers that count, where they are not the result itself.
+    right: what to say of a right answer. hint: what to add where an answer raises.
+    view: turns an answer's result and its arguments into the numbers that count, where they are not the
+    result itself.
     """
 
     solution: Callable[..., Any]
     cases: Sequence[Case]
     mistakes: dict[str, Callable[..., Any]]
     right: str
+    hint: str = ""
     view: Callable[..., Any] = lambda result, *_: result
 
     def __call__(self, answer: Callable[..., Any]) -> None:
@@ -119,11 +125,14 @@ class Exercise:
     def _unknown(self, outcomes: list[Outcome], expected: list[Outcome]) -> Verdict:
         """Say something useful about a wrong answer that no listed mistake explains."""
         first = next(i for i, pair in enumerate(zip(outcomes, expected, strict=True)) if not _same(*pair))
-        given, wanted, shapes = outcomes[first], expected[first], _shapes(self.cases[first])
-        where = f"for {shapes}" if shapes else "as it is"
+        given, wanted = outcomes[first], expected[first]
+        names = inspect.signature(self.solution).parameters
+        arguments = zip(names, self.cases[first], strict=True)
+        where = ", ".join(f"{name} = {_shown(value)}" for name, value in arguments if not callable(value))
+        where = f"for {where}" if where else "as it is"
         if isinstance(given, Exception):
-            cause = f"{type(given).__name__}: {given}".splitlines()[0]
-            return Verdict("error", f"Not yet. Your function cannot be used {where}. {cause}")
+            cause = f"{type(given).__name__}: {given}".splitlines()[0][:200]
+            return Verdict("error", f"Not yet. Called {where}, it raised {cause}. {self.hint}".rstrip())
         assert isinstance(wanted, Tensor)
         if given.shape != wanted.shape:
             text = f"The result has shape {tuple(given.shape)} {where}, expected {tuple(wanted.shape)}."
@@ -132,9 +141,14 @@ class Exercise:
             return Verdict("wrong", f"Not yet. {text}")
         if not given.isfinite().all():
             return Verdict("wrong", f"Not yet. The result holds numbers that are not finite {where}.")
-        before = "Some cases are right, this one is not: " if first else ""
+        if wanted.numel() == 1:
+            return Verdict(
+                "wrong", f"Not yet. {where} it gives {given.item():g}; expected {wanted.item():g}."
+            )
         gap = (given - wanted).abs().max()
-        text = f"{before}{where} the largest difference is {float(gap):.2g}."
+        text = f"{where} the largest difference is {float(gap):.2g}."
+        if first:
+            text = f"Some cases are right, this one is not: {text}"
         pairs = zip(outcomes, expected, strict=True)
         ratios = [
             g / w for g, w in pairs if isinstance(g, Tensor) and isinstance(w, Tensor) and g.shape == w.shape

@@ -91,6 +91,7 @@ check_move = Exercise(
     solution=move,
     cases=_states(),
     view=_found,
+    hint="SELayer's keys are fc.0.weight and fc.2.weight; fc.1 is the ReLU and has none.",
     right="With zero biases SqEx computes what SELayer computed.",
     mistakes={
         "The biases are missing: SqEx has them, and load_state_dict is strict. Which value changes nothing?":

@@ -48,8 +48,10 @@ check_block = Exercise(
             lambda x, branch, gate: F.relu(gate(x + branch(x))),
         "There is no gate: this is the plain residual block.":
             lambda x, branch, gate: F.relu(x + branch(x)),
-        "The gate looks at x but weighs nothing of the branch: gate(x) is multiplied in, or stands alone.":
-            lambda x, branch, gate: F.relu(gate(x)),
+        "The gate looks at x and multiplies the branch. It should look at what the branch puts out.":
+            lambda x, branch, gate: F.relu(x + gate(x) * branch(x)),
+        "gate(...) is multiplied in once more. It returns the map rescaled already, not the gates.":
+            lambda x, branch, gate: F.relu(x + gate(branch(x)) * branch(x)),
     },
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from seblock.data import CHANNELS
+from seblock.paper import ABLATION_BASELINE
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -164,6 +165,27 @@ def dots(ax: Axes, values: dict[str, float], baseline: float | None = None, labe
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 
+@styled
+def ablation(values: dict[str, float], table: int, height: float) -> Picture:
+    """Top-1 errors of one of the paper's ablations, a name a line, beside the network without SE."""
+    figure, axes = canvas(1, 1, height)
+    dots(axes[0, 0], values, ABLATION_BASELINE, "no SE:")
+    axes[0, 0].set(
+        xlim=(22.0, 23.6), xlabel=f"top-1 error on ImageNet, % (Table {table}): left is better; axis from 22"
+    )
+    return figure, ablation_alt(values, table)
+
+
+def ablation_alt(values: dict[str, float], table: int) -> str:
+    """What a picture of an ablation shows, in words."""
+    told = ", ".join(f"{name} {error:.2f} %" for name, error in values.items())
+    best, worst = min(values, key=lambda name: values[name]), max(values, key=lambda name: values[name])
+    return (
+        f"Top-1 error of SE-ResNet-50, Table {table}: {told}; without SE {ABLATION_BASELINE:.2f} %. "
+        f"Best: {best}; worst: {worst}."
+    )
+
+
 def strokes(ax: Axes, rows: dict[str, Tensor]) -> str:
     """A row of strokes for each tensor of any shape; returns their ranges in words."""
     for y, values in enumerate(rows.values()):
@@ -180,10 +202,12 @@ def channel_ticks(letter: str) -> list[str]:
     return [f"${letter}_{c}$\n{name}" for c, name in enumerate(CHANNELS, start=1)]
 
 
-def rounded(value: float | Tensor, digits: int = 2) -> str:
+def rounded(value: float | Tensor) -> str:
     """A number with two significant digits, so that another processor gives the same text."""
-    text = f"{float(value):.{digits}g}"
-    return f"{float(text):g}" if abs(float(text)) < 1e6 else text
+    text = f"{float(value):.2g}"
+    if 0 < abs(float(text)) < 1e-3:
+        return "nearly 0"
+    return f"{float(text):g}"
 
 
 def listed(values: Iterable[float] | Tensor, names: Sequence[str] = CHANNELS) -> str:

@@ -45,11 +45,12 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
 
 
 @styled
-def flip(kernel: Tensor, correlated: Tensor, convolved: Tensor) -> Picture:
-    """A kernel (3, 3), and what cross-correlation and convolution make of one bright pixel, (3, 3) each."""
-    figure, axes = canvas(1, 3, 4.2)
-    titles = ["the kernel", "F.conv2d: cross-correlation", "convolution"]
-    for ax, grid, title in zip(axes.flat, (kernel, correlated, convolved), titles, strict=True):
+def flip(spot: Tensor, kernel: Tensor, correlated: Tensor, convolved: Tensor) -> Picture:
+    """One bright pixel (5, 5), a kernel (3, 3), and the cross-correlation and convolution of both, (3, 3)."""
+    figure, axes = canvas(1, 4, 3.6)
+    image(axes[0, 0], spot, "the input")
+    titles = ["the kernel", "F.conv2d:\ncross-correlation", "convolution"]
+    for ax, grid, title in zip(axes[0, 1:], (kernel, correlated, convolved), titles, strict=True):
         image(ax, torch.as_tensor(grid), title, cmap="Blues", vmin=0, vmax=14)
         for i in range(3):
             for j in range(3):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from seblock.plots import RED, SIGNED, Picture, bars, canvas, image, listed, rounded, styled
+from seblock.plots import SIGNED, SKY, Picture, bars, canvas, image, listed, rounded, styled
 
 COLOURS = ("red", "green", "blue")
 
@@ -27,13 +27,16 @@ def matrices(filters: dict[str, Tensor], values: dict[str, Tensor]) -> Picture:
 
 @styled
 def means(rows: dict[str, list[float]], ticks: list[str]) -> Picture:
-    """Mean responses: `rows` maps a filter's name to one number for each version of the photo."""
-    figure, axes = canvas(1, len(rows), 3.6)
+    """Mean responses, in per cent of the first: `rows` maps a filter's name to a number for each photo."""
+    figure, axes = canvas(1, len(rows), 3.8, sharey=True)
+    rows = {name: [100 * float(v / values[0]) for v in values] for name, values in rows.items()}
     for ax, (name, values) in zip(axes.flat, rows.items(), strict=True):
-        bars(ax, {name: values}, ticks, fmt="%.3f")
+        bars(ax, {name: values}, ticks, fmt="%.0f")
         ax.set_title(f"mean of “{name}”")
+    axes[0, 0].set_ylabel("% of the photo's")
+    plain = [tick.replace("\n", " ") for tick in ticks]
     alts = [
-        f"Mean of {name}: {listed(values, [t.replace(chr(10), ' ') for t in ticks])}."
+        f"Mean of {name}, in per cent of the photo's: {listed(values, plain)}."
         for name, values in rows.items()
     ]
     return figure, " ".join(alts)
@@ -44,7 +47,7 @@ def painted(x: Tensor, change: Tensor) -> Picture:
     """A painted photo (3, H, W), and how much a map changed, (H, W): white is nought."""
     figure, axes = canvas(1, 2, 4.2)
     image(axes[0, 0], x, "the photo with a blue patch")
-    title = "change of $\\mathbf{u}_4$, red"
+    title = "size of the change of $\\mathbf{u}_4$, red"
     drawn = image(axes[0, 1], change.abs(), title, cmap="gray_r", vmin=0, vmax=0.2)
     axes[0, 1].set_axis_on()
     axes[0, 1].set(xticks=[], yticks=[])
@@ -59,14 +62,21 @@ def painted(x: Tensor, change: Tensor) -> Picture:
 
 
 @styled
-def pasted(x: Tensor, box: tuple[int, int, int, int], difference: float) -> Picture:
-    """Two photos (2, 3, H, W) with the same piece in the same box (top, bottom, left, right)."""
-    figure, axes = canvas(1, 2, 4.2)
+def pasted(x: Tensor, red: Tensor, box: tuple[int, int, int, int]) -> Picture:
+    """Two photos (2, 3, H, W) and their "red" (2, H, W), the same piece of both framed by
+    `box` (top, bottom, left, right)."""
     top, bottom, left, right = box
-    for ax, photo, title in zip(axes.flat, x, ("the temple", "a piece of it in the flower"), strict=True):
-        image(ax, photo, title)
-        ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=RED, linewidth=3)
+    inside = red[:, top + 1 : bottom - 1, left + 1 : right - 1]
+    difference = float((inside[0] - inside[1]).abs().max())
+    figure, axes = canvas(1, 4, 2.9)
+    names = ("the temple", "in the flower")
+    for k, name in enumerate(names):
+        image(axes[0, 2 * k], x[k], name)
+        image(axes[0, 2 * k + 1], red[k], "$\\mathbf{u}_4$, red")
+    for ax in axes.flat:
+        ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=SKY, linewidth=3)
+    figure.supxlabel(f"largest difference of red inside the frame: {rounded(difference)}", fontsize=16)
     return figure, (
-        "The same piece of the temple, framed, in both photos. Largest difference of red inside it: "
-        f"{rounded(difference)}."
+        "The same piece of the temple, framed, in both photos, and red of both. "
+        f"Largest difference of red inside the frame: {rounded(difference)}."
     )

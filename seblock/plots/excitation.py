@@ -14,6 +14,7 @@ from seblock.plots import (
     RED,
     SERIES,
     Picture,
+    ablation_alt,
     bars,
     canvas,
     channel_ticks,
@@ -83,7 +84,8 @@ def tinted(x: Tensor, s: Tensor, t: float) -> Picture:
         [f"$s_{c}$\n{n.replace(' ', chr(10))}" for c, n in enumerate(CHANNELS, 1)],
     )
     axes[0, 1].set_ylim(0, 1)
-    return figure, f"Tint {t:+.2f}. Gates: {listed(s.clamp(min=1e-2))}."
+    gates_told = ", ".join(f"{name} {float(gate):.2f}" for name, gate in zip(CHANNELS, s, strict=True))
+    return figure, f"Tint {t:+.2f}. Gates: {gates_told}."
 
 
 @styled
@@ -141,23 +143,29 @@ def table_12() -> Picture:
     axes[0, 1].axvline(ABLATION_BASELINE, color=RED, ls="--")
     axes[0, 1].text(ABLATION_BASELINE - 0.02, 2.3, f"no SE: {ABLATION_BASELINE:.2f}", ha="right", color=RED)
     axes[0, 1].set(xlim=(22.1, 23.7), xlabel="top-1 error, % (Table 12): left is better")
-    worse = [name for name, error in TABLE_12.items() if error > ABLATION_BASELINE]
-    return figure, (
-        "Top-1 error of SE-ResNet-50 by last non-linearity, Table 12: "
-        + ", ".join(f"{name} {error:.2f} %" for name, error in TABLE_12.items())
-        + f"; without SE {ABLATION_BASELINE:.2f} %. Worse than no SE: {', '.join(worse)}."
-    )
+    return figure, ablation_alt(TABLE_12, 12)
 
 
 @styled
 def pairs(weights: Tensor, s: Tensor) -> Picture:
-    """Attention weights (P, P) beside channel gates (C,)."""
-    figure, axes = canvas(1, 2, 3.8)
-    drawn = axes[0, 0].imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=2 / len(weights))
-    axes[0, 0].set(title="self-attention: a weight a pair", xlabel="looked-at position", ylabel="position")
-    figure.colorbar(drawn, ax=axes[0, 0])
-    bars(axes[0, 1], {"s": [float(g) for g in s]}, [f"$s_{c}$" for c in range(1, len(s) + 1)])
-    axes[0, 1].set(title="SE: a gate a channel", ylim=(0, 1))
+    """How many weights attention has, (P, P), and how many gates SE, (C,): each a cell."""
+    figure, axes = canvas(1, 2, 4.6)
+    image(
+        axes[0, 0],
+        weights,
+        f"self-attention: {weights.numel()} weights",
+        vmin=0,
+        vmax=2 / len(weights),
+        cmap="Blues",
+    )
+    image(axes[0, 1], s[None], f"SE: {len(s)} gates", cmap="Blues")
+    axes[0, 0].set(xlabel="position looked at", ylabel="position that looks")
+    axes[0, 1].set(xlabel="channel")
+    for ax, (rows, columns) in zip(axes.flat, (weights.shape, (1, len(s))), strict=True):
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[])
+        ax.hlines([i - 0.5 for i in range(rows + 1)], -0.5, columns - 0.5, color="white", linewidth=2)
+        ax.vlines([i - 0.5 for i in range(columns + 1)], -0.5, rows - 0.5, color="white", linewidth=2)
     return figure, (
         f"Self-attention has {weights.shape[0]} × {weights.shape[1]} weights, each row adding up to "
         f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {rounded(s.sum())}."

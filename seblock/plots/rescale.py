@@ -66,10 +66,14 @@ def folded(errors: dict[str, Tensor]) -> Picture:
         ax.spines[:].set_visible(True)
     bar = figure.colorbar(drawn, ax=axes, location="right", shrink=0.8, ticks=[0, 0.2])
     bar.ax.set_yticklabels(["0", "0.2\nor more"])
-    # Differences that are rounding are told as nought: they are not the same on every processor.
+    # Differences that are rounding are told as none: they are not the same on every processor.
     sizes = {name: float(e.abs().max()) for name, e in errors.items()}
-    told = [f"{name}: {rounded(v) if v > 1e-5 else 'none'}" for name, v in sizes.items()]
-    return figure, f"Largest difference between gate and folded filters. {'; '.join(told)}."
+    told = {
+        name: f"largest difference {rounded(v)}" if v > 1e-5 else "no difference" for name, v in sizes.items()
+    }
+    for ax, words in zip(axes.flat, told.values(), strict=True):
+        ax.set_xlabel(words)
+    return figure, "Gate and folded filters. " + "; ".join(f"{n}: {words}" for n, words in told.items()) + "."
 
 
 @styled
@@ -84,5 +88,6 @@ def spread(x_tilde: Tensor, u: Tensor) -> Picture:
         ax.set(title=CHANNELS[c], xlim=(0, 1), ylim=(0, 1), xlabel=f"$u_{c + 1}$", aspect="equal")
         ax.title.set_fontsize(14)
         slopes.append(float((after @ before) / (before @ before)))
+        ax.text(0.05, 0.8, f"slope {slopes[-1]:.2f}", fontsize=15)
     axes[0, 0].set_ylabel("$\\tilde{x}$")
     return figure, f"Every position of a channel lies on one line through zero. Slopes: {listed(slopes)}."

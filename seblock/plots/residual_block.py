@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from seblock.networks import PLACEMENTS
-from seblock.paper import ABLATION_BASELINE, TABLE_14
-from seblock.plots import BLUE, ORANGE, RED, SERIES, Picture, bars, canvas, dots, rounded, styled
+from seblock.paper import TABLE_14
+from seblock.plots import BLUE, ORANGE, RED, SERIES, Picture, ablation, bars, canvas, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
 ENTER, BRANCH, ADD, LEAVE = (0.35, 9.4), (0.35, 6.0), (0.35, 2.4), (0.35, -0.3)
@@ -25,6 +25,7 @@ def placements() -> Picture:
     for ax, place in zip(axes.flat, PLACEMENTS, strict=True):
         ax.annotate("", LEAVE, ENTER, arrowprops={"arrowstyle": "->", "lw": 2})
         ax.plot([0.35, 1.75, 1.75, 0.35], [8.8, 8.8, ADD[1], ADD[1]], color="black", lw=2)
+        ax.annotate("", (0.95, ADD[1]), (1.75, ADD[1]), arrowprops={"arrowstyle": "->", "lw": 2})
         ax.text(*ENTER, "x", ha="center", va="bottom", fontsize=17)
         _box(ax, BRANCH, "branch", "white")
         _box(ax, ADD, "+, ReLU", "white")
@@ -37,18 +38,9 @@ def placements() -> Picture:
     )
 
 
-@styled
 def table_14() -> Picture:
     """Placement: the paper's Table 14."""
-    figure, axes = canvas(1, 1, 3.6)
-    dots(axes[0, 0], TABLE_14, ABLATION_BASELINE, "no SE:")
-    axes[0, 0].set(xlim=(22.0, 23.5), xlabel="top-1 error on ImageNet, % (Table 14): left is better")
-    worst = max(TABLE_14, key=lambda place: TABLE_14[place])
-    return figure, (
-        "Top-1 error of SE-ResNet-50 by placement, Table 14: "
-        + ", ".join(f"{place} {error:.2f} %" for place, error in TABLE_14.items())
-        + f"; without SE {ABLATION_BASELINE:.2f} %. Worst: {worst}."
-    )
+    return ablation(TABLE_14, 14, 3.6)
 
 
 @styled

@@ -6,15 +6,15 @@ from matplotlib.colors import ListedColormap
 from torch import Tensor
 
 from seblock.data import CHANNELS
-from seblock.paper import ABLATION_BASELINE, TABLE_11
+from seblock.paper import TABLE_11
 from seblock.plots import (
     BLUE,
     SERIES,
     Picture,
+    ablation,
     bars,
     canvas,
     channel_ticks,
-    dots,
     image,
     listed,
     rounded,
@@ -46,30 +46,22 @@ def z(rows: dict[str, Sequence[float]]) -> Picture:
 def fields(of_u: Tensor, of_z: Tensor) -> Picture:
     """Which pixels a number depends on, (H, W) each: one number of u, enlarged, and z."""
     figure, axes = canvas(1, 2, 4.0)
-    titles = ["one number of $\\mathbf{u}_1$", "$z_1$"]
+    titles = ["one number of $\\mathbf{u}_1$ (enlarged)", "$z_1$ (the whole photo)"]
     for ax, used, title in zip(axes.flat, (of_u, of_z), titles, strict=True):
         image(ax, (used != 0).float(), title, cmap=ListedColormap(["#dddddd", BLUE]))
         count = f"{int((used != 0).sum()):,} pixels"
-        ax.text(0.5, 0.2, count, transform=ax.transAxes, ha="center", fontsize=22)
+        ax.text(
+            0.5, 0.2, count, transform=ax.transAxes, ha="center", fontsize=22, bbox={"facecolor": "white"}
+        )
     counts = [int((used != 0).sum()) for used in (of_u, of_z)]
     return figure, (
         f"Blue are the pixels that count: {counts[0]} for one number of the first map, all {counts[1]} for z."
     )
 
 
-@styled
 def table_11() -> Picture:
     """Squeeze by max or mean: the paper's Table 11."""
-    figure, axes = canvas(1, 1, 2.9)
-    dots(axes[0, 0], TABLE_11, ABLATION_BASELINE, "no SE:")
-    axes[0, 0].set_xlabel("top-1 error on ImageNet, % (Table 11): left is better")
-    axes[0, 0].set_xlim(22.0, 23.5)
-    best = min(TABLE_11, key=lambda name: TABLE_11[name])
-    return figure, (
-        "Top-1 error of SE-ResNet-50, Table 11: "
-        + ", ".join(f"squeeze by {name} {error:.2f} %" for name, error in TABLE_11.items())
-        + f"; without SE {ABLATION_BASELINE:.2f} %. The {best} is best."
-    )
+    return ablation(TABLE_11, 11, 2.9)
 
 
 @styled

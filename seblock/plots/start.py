@@ -21,18 +21,18 @@ def puzzle(p: Puzzle, rows: tuple[int, int]) -> Picture:
 
 
 @styled
-def reach(changes: dict[str, Tensor], digits: Tensor) -> Picture:
-    """Where an output, (20, 20), changes when the cue does; `digits`, (20, 20), is where digits may lie."""
-    figure, axes = canvas(1, len(changes), 4.9)
+def reach(changes: dict[str, Tensor]) -> Picture:
+    """Where an output, (20, 20), changes when the cue does, the digits' 13×13 framed."""
+    figure, axes = canvas(1, len(changes), 5.0)
+    figure.supxlabel("blue: the pixel changes, grey: it does not")
     told = []
     for ax, (name, change) in zip(axes.flat, changes.items(), strict=True):
         changed = change != 0
         image(ax, changed.float(), name, cmap=ListedColormap(["#dddddd", BLUE]))
-        edge = float(digits.sum(0).count_nonzero()) - 0.5
-        ax.plot([-0.5, edge, edge], [edge, edge, -0.5], color="black", lw=2)
-        ax.text(0, 1.4, "digits lie here", fontsize=15)
+        ax.plot([-0.5, 12.5, 12.5], [12.5, 12.5, -0.5], color="black", lw=3)
+        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+        ax.text(6, 0.9, "digits lie here", fontsize=15, ha="center", va="center", bbox=plate)
         told.append(
-            f"{name}: {int(changed.sum())} of {changed.numel()} pixels, "
-            f"{int((changed & digits).sum())} of the {int(digits.sum())} where digits may lie."
+            f"{name}: {int(changed.sum())} of 400, {int(changed[:13, :13].sum())} of the digits' 169."
         )
-    return figure, "Blue: pixels of the output that change with the cue. " + " ".join(told)
+    return figure, "Pixels of the output that change with the cue. " + " ".join(told)
