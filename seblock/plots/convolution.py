@@ -47,7 +47,7 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
 @styled
 def flip(spot: Tensor, kernel: Tensor, correlated: Tensor, convolved: Tensor) -> Picture:
     """One bright pixel (5, 5), a kernel (3, 3), and the cross-correlation and convolution of both, (3, 3)."""
-    figure, axes = canvas(1, 4, 3.6)
+    figure, axes = canvas(1, 4, 3.8)
     image(axes[0, 0], spot, "the input")
     titles = ["the kernel", "F.conv2d:\ncross-correlation", "convolution"]
     for ax, grid, title in zip(axes[0, 1:], (kernel, correlated, convolved), titles, strict=True):
