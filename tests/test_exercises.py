@@ -137,3 +137,13 @@ def test_checking_leaves_the_learner_s_random_numbers_alone() -> None:
     for check in CHECKS.values():
         check.verdict(check.solution)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_an_answer_that_nobody_listed_gets_one_sentence_from_every_check(name: str) -> None:
+    check = CHECKS[name]
+    for answer in (lambda *_: 0.123, lambda *_: torch.full((2, 2), 7.0), lambda *_: "?", lambda: 1, set):
+        verdict = check.verdict(answer)
+        assert verdict.kind in ("wrong", "error"), verdict
+        assert verdict.text.startswith("Not yet. ")
+        assert "\n" not in verdict.text

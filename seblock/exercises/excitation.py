@@ -25,7 +25,7 @@ check_excite = Exercise(
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(1),
         "The softmax runs over the images, dimension 0. Asked for is a sigmoid, number by number.":
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(0),
-        "The last step is a ReLU: a gate has no upper limit then, and below zero it is shut for good.":
+        "The last step is a ReLU: a gate has no upper limit then, and is shut wherever its sum is negative.":
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).relu(),
         "There is a ReLU before σ too: no gate can fall below 0.5.":
             lambda z, w1, w2: torch.sigmoid(((z @ w1.T).relu() @ w2.T).relu()),
@@ -33,6 +33,10 @@ check_excite = Exercise(
             lambda z, w1, w2: (torch.sigmoid(z @ w1.T) @ w2.T).relu(),
         "δ comes after W₂, too late: W₂ W₁ is one linear map by then. It belongs between the two.":
             lambda z, w1, w2: torch.sigmoid((z @ w1.T @ w2.T).relu()),
+        "The gates are multiplied by z at the end. The excitation returns the gates alone.":
+            lambda z, w1, w2: z * excite(z, w1, w2),
+        "It is 1 - s: open and closed are exchanged.":
+            lambda z, w1, w2: 1 - excite(z, w1, w2),
         "δ works on z, before W₁. It belongs between W₁ and W₂.":
             lambda z, w1, w2: torch.sigmoid(z.relu() @ w1.T @ w2.T),
         "Both non-linearities are sigmoids; the one in the middle, δ, is a ReLU.":
@@ -69,6 +73,13 @@ def _changed(green: float, bright: float, close: float, row: int | slice = GREEN
     return w1, w2
 
 
+def _with_second_unit() -> tuple[Tensor, Tensor]:
+    """The solution, and a second hidden unit that opens the temple's gate."""
+    w1, w2 = gate_weights()
+    w1[1, BRIGHT], w1[1, GREEN], w2[GREEN, 1] = 50, -100, 1
+    return w1, w2
+
+
 check_gate_weights = Exercise(
     solution=gate_weights,
     cases=[()],
@@ -78,10 +89,12 @@ check_gate_weights = Exercise(
     mistakes={
         "The flower's gate opens instead of closing: the sign in W₂ is the wrong way round.":
             lambda: _changed(100, -50, 4),
-        "The temple's gate closes and the flower's does not: the signs in W₁ are exchanged.":
+        "The temple's gate closes and the flower's does not: W₁ z is above zero for the wrong photo.":
             lambda: _changed(-100, 50, -4),
         "It closes for both photos: compare green with something, such as bright.":
             lambda: _changed(100, 0, -4),
+        "The temple's gate opens; it should stay at rest, near 0.5. No other hidden unit is needed.":
+            _with_second_unit,
         "Nothing moves: either W₁ z is negative for both photos, and δ cuts it off, or a weight is zero.":
             lambda: _changed(-100, -50, -4),
         "It begins to close for the flower, but stays above 0.1: larger weights are needed.":

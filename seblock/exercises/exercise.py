@@ -126,8 +126,8 @@ class Exercise:
         """Say something useful about a wrong answer that no listed mistake explains."""
         first = next(i for i, pair in enumerate(zip(outcomes, expected, strict=True)) if not _same(*pair))
         given, wanted = outcomes[first], expected[first]
-        names = inspect.signature(self.solution).parameters
-        arguments = zip(names, self.cases[first], strict=True)
+        names = inspect.signature(self.solution).parameters  # some may have defaults that no case gives
+        arguments = zip(names, self.cases[first], strict=False)
         where = ", ".join(f"{name} = {_shown(value)}" for name, value in arguments if not callable(value))
         where = f"for {where}" if where else "as it is"
         if isinstance(given, Exception):
@@ -141,6 +141,8 @@ class Exercise:
             return Verdict("wrong", f"Not yet. {text}")
         if not given.isfinite().all():
             return Verdict("wrong", f"Not yet. The result holds numbers that are not finite {where}.")
+        if not self.cases[first]:
+            return Verdict("wrong", "Not yet. What it returns does not do what the task asks for.")
         if wanted.numel() == 1:
             return Verdict(
                 "wrong", f"Not yet. {where} it gives {given.item():g}; expected {wanted.item():g}."
@@ -154,7 +156,7 @@ class Exercise:
             g / w for g, w in pairs if isinstance(g, Tensor) and isinstance(w, Tensor) and g.shape == w.shape
         ]
         factors = torch.cat([r.flatten() for r in ratios])
-        factors = factors[factors.isfinite()]
+        factors = factors[factors.isfinite() & (factors != 0)]
         if (
             len(ratios) == len(outcomes)
             and len(factors) > 1

@@ -32,6 +32,9 @@ check_parameters = Exercise(
             lambda channel, reduction, bias: parameters(channel, reduction, False) + bias * 2 * channel,
         "Biases are counted where bias is False too.":
             lambda channel, reduction, bias: parameters(channel, reduction, True),
+        "The hidden width is rounded up. channel // reduction rounds down.":
+            lambda channel, reduction, bias: 2 * channel * -(-channel // reduction)
+            + bias * (channel - (-channel // reduction)),
         "It is 2 C² / r, which is right only where r divides C: the hidden width is rounded down first.":
             lambda channel, reduction, bias: 2 * channel**2 / reduction
             + bias * (channel / reduction + channel),
@@ -64,6 +67,8 @@ def _states() -> list[tuple[State]]:
 
 def _found(given: State, state: State) -> list[float]:
     """How each entry of SqEx's state dict was met, and how many entries are too many."""
+    if not isinstance(given, dict):
+        raise TypeError(f"expected a dict from names to tensors, got {type(given).__name__}")
     wanted = move(state)
     weights = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
 

@@ -26,6 +26,10 @@ check_squeeze = Exercise(
             lambda u: u.mean(3),
         "It is the median. It throws away how far the others are from it; the formula has the mean.":
             lambda u: u.flatten(2).median(2).values,
+        "What is below zero is cut off before the mean. The squeeze takes the maps as they are.":
+            lambda u: u.relu().mean((2, 3)),
+        "It is the root of the mean square. The formula adds the values themselves.":
+            lambda u: u.square().mean((2, 3)).sqrt(),
         "It is the mean of absolute values: negative responses should count as negative.":
             lambda u: u.abs().mean((2, 3)),
     },

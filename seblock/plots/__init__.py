@@ -81,7 +81,7 @@ def canvas(rows: int, columns: int, height: float, **options: Any) -> tuple[Figu
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of 960 pixels' width, its colours rounded to steps of 8.
 
-    The rounding halves a photo's size, and a notebook has to stay small; nobody sees it.
+    The rounding halves a photo's size, and a notebook has to stay small; it is hardly seen.
     """
     with matplotlib.rc_context(STYLE):
         canvas = FigureCanvasAgg(figure)

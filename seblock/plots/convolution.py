@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seblock.data import CHANNELS
-from seblock.plots import SIGNED, Picture, canvas, image, listed, rounded, styled
+from seblock.plots import SIGNED, Picture, canvas, image, listed, styled
 
 
 @styled
@@ -37,8 +37,12 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
             ax.plot(j, i, "s", markersize=11, markerfacecolor="none", markeredgecolor="black")
             ax.annotate(name, (j, i), xytext=(9, 0), textcoords="offset points", va="center", fontsize=15)
     figure.colorbar(drawn, ax=axes, location="right", fraction=0.02, ticks=[-2, 0, 2])
+
+    def told(values: Tensor) -> str:
+        return ", ".join(f"{float(v):.3f}" for v in values)
+
     alt = 'The three terms of "red" and their sum, purple below zero, orange above. ' + " ".join(
-        f"At {name}: {', '.join(rounded(term[place]) for term in t)}, sum {float(summed[3][place]):.2f}."
+        f"At {name}: {told(t[:, place[0], place[1]])}, sum {float(t[:, place[0], place[1]].sum()):.3f}."
         for name, place in spots.items()
     )
     return figure, alt
@@ -49,7 +53,7 @@ def flip(spot: Tensor, kernel: Tensor, correlated: Tensor, convolved: Tensor) ->
     """One bright pixel (5, 5), a kernel (3, 3), and the cross-correlation and convolution of both, (3, 3)."""
     figure, axes = canvas(1, 4, 3.8)
     image(axes[0, 0], spot, "the input")
-    titles = ["the kernel", "F.conv2d:\ncross-correlation", "convolution"]
+    titles = ["the kernel", "by F.conv2d", "by convolution"]
     for ax, grid, title in zip(axes[0, 1:], (kernel, correlated, convolved), titles, strict=True):
         image(ax, torch.as_tensor(grid), title, cmap="Blues", vmin=0, vmax=14)
         for i in range(3):

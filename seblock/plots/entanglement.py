@@ -54,10 +54,12 @@ def painted(x: Tensor, change: Tensor) -> Picture:
     axes[0, 1].spines[:].set_visible(True)
     bar = figure.colorbar(drawn, ax=axes, location="right", shrink=0.8, ticks=[0, 0.2])
     bar.ax.set_yticklabels(["0", "0.2\nor more"])
+    rows, columns = (change != 0).nonzero(as_tuple=True)
     share = (change != 0).double().mean()
     return figure, (
-        "A blue patch in the lower right corner, and the change of red: "
-        f"nothing outside the patch and its rim, {rounded(100 * share)} % of all positions changed."
+        "A blue patch in the lower right corner, and the change of red: all of it in the last "
+        f"{change.shape[0] - int(rows.min())} rows and {change.shape[1] - int(columns.min())} columns, "
+        f"{rounded(100 * share)} % of all positions."
     )
 
 
@@ -75,8 +77,11 @@ def pasted(x: Tensor, red: Tensor, box: tuple[int, int, int, int]) -> Picture:
         image(axes[0, 2 * k + 1], red[k], "$\\mathbf{u}_4$, red")
     for ax in axes.flat:
         ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=SKY, linewidth=3)
-    figure.supxlabel(f"largest difference of red inside the frame: {rounded(difference)}", fontsize=16)
+    told = rounded(difference) if difference > 1e-6 else "none"
+    figure.supxlabel(
+        f"difference of red inside the frame: {told}   (maps: black 0, white 1 or more)", fontsize=16
+    )
     return figure, (
         "The same piece of the temple, framed, in both photos, and red of both. "
-        f"Largest difference of red inside the frame: {rounded(difference)}."
+        f"Largest difference of red inside the frame: {told}; mean of red there {rounded(inside.mean())}."
     )

@@ -150,16 +150,13 @@ def table_12() -> Picture:
 def pairs(weights: Tensor, s: Tensor) -> Picture:
     """How many weights attention has, (P, P), and how many gates SE, (C,): each a cell."""
     figure, axes = canvas(1, 2, 4.6)
-    image(
-        axes[0, 0],
-        weights,
-        f"self-attention: {weights.numel()} weights",
-        vmin=0,
-        vmax=2 / len(weights),
-        cmap="Blues",
-    )
-    image(axes[0, 1], s[None], f"SE: {len(s)} gates", cmap="Blues")
-    axes[0, 0].set(xlabel="position looked at", ylabel="position that looks")
+    title = f"self-attention: {weights.numel()} weights"
+    image(axes[0, 0], weights, title, vmin=0, vmax=2 / len(weights), cmap="Blues")
+    image(axes[0, 1], s[None], f"SE: {len(s)} gates", vmax=2, cmap="Blues")
+    for c, gate in enumerate(s):
+        axes[0, 1].text(c, 0, f"{float(gate):.2f}", ha="center", va="center")
+    axes[0, 0].set(xlabel=f"position looked at\n(each weight about {float(weights.mean()):.2f})")
+    axes[0, 0].set(ylabel="position that looks")
     axes[0, 1].set(xlabel="channel")
     for ax, (rows, columns) in zip(axes.flat, (weights.shape, (1, len(s))), strict=True):
         ax.set_axis_on()
@@ -168,5 +165,5 @@ def pairs(weights: Tensor, s: Tensor) -> Picture:
         ax.vlines([i - 0.5 for i in range(columns + 1)], -0.5, rows - 0.5, color="white", linewidth=2)
     return figure, (
         f"Self-attention has {weights.shape[0]} × {weights.shape[1]} weights, each row adding up to "
-        f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {rounded(s.sum())}."
+        f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {float(s.sum()):.2f}."
     )

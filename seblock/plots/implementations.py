@@ -28,9 +28,9 @@ def table_10(millions: dict[int, float]) -> Picture:
     ax.text(max(millions.values()), ABLATION_BASELINE - 0.08, "no SE", color=RED, ha="right")
     ax.set(ylim=(22, 23.5), xlabel="parameters of SE-ResNet-50, millions (computed)")
     ax.set_ylabel("top-1 error, %\n(Table 10)")
-    told = [f"r = {r}: {error:.2f} % with {millions[r]:.1f} million" for r, (error, _) in TABLE_10.items()]
+    told = [f"r = {r}: {error:.2f} % with {millions[r]:.1f}" for r, (error, _) in TABLE_10.items()]
     best = min(TABLE_10, key=lambda r: TABLE_10[r][0])
     return figure, (
-        f"Error over parameters, Table 10. {'; '.join(told)}. Best r = {best}; "
+        f"Error of Table 10 over computed millions of parameters. {'; '.join(told)}. Best r = {best}; "
         f"without SE {ABLATION_BASELINE:.2f} %."
     )

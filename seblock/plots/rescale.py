@@ -25,7 +25,8 @@ def gated(u: Tensor, s: Tensor, x_tilde: Tensor) -> Picture:
 @styled
 def next_layer(ys: dict[str, Tensor]) -> Picture:
     """What a following layer makes of the maps, (H, W), for some gates."""
-    figure, axes = canvas(1, len(ys), 3.4)
+    figure, axes = canvas(1, len(ys), 3.6)
+    figure.supxlabel("black 0, white 1 or more", fontsize=15)
     for ax, (name, y) in zip(axes.flat, ys.items(), strict=True):
         image(ax, y, name)
     alts = [f"{name}: mean {rounded(y.mean())}" for name, y in ys.items()]
@@ -50,8 +51,8 @@ def patch(x: Tensor, reds: Tensor, s: Tensor) -> Picture:
     return figure, (
         f"The photo, and red after the gate of {float(s[0, RED]):.2f}: "
         f"the temple shows, mean {rounded(means[0])}. "
-        f"With a blue patch in the far corner the gate is {float(s[1, RED]):.2f} and the temple is gone, "
-        f"mean below {0.01 if means[1] < 0.01 else rounded(means[1])}."
+        f"With a blue patch in the far corner the gate is {float(s[1, RED]):.2f} and the temple's mean "
+        f"{rounded(means[1])}."
     )
 
 
@@ -81,13 +82,16 @@ def spread(x_tilde: Tensor, u: Tensor) -> Picture:
     """x̃ against u, position by position, for some channels, (6, H, W) each."""
     figure, axes = canvas(1, 6, 2.9, sharey=True)
     picked = torch.linspace(0, u[0].numel() - 1, 300).long()
-    slopes = []
+    slopes: list[float] = []
+    off = 0.0
     for c, ax in enumerate(axes.flat):
         before, after = u[c].flatten()[picked], x_tilde[c].flatten()[picked]
         ax.plot(before, after, "o", markersize=4, color="#0072B2")
         ax.set(title=CHANNELS[c], xlim=(0, 1), ylim=(0, 1), xlabel=f"$u_{c + 1}$", aspect="equal")
         ax.title.set_fontsize(14)
         slopes.append(float((after @ before) / (before @ before)))
+        off = max(off, float((x_tilde[c] - slopes[-1] * u[c]).abs().max()))
         ax.text(0.05, 0.8, f"slope {slopes[-1]:.2f}", fontsize=15)
     axes[0, 0].set_ylabel("$\\tilde{x}$")
-    return figure, f"Every position of a channel lies on one line through zero. Slopes: {listed(slopes)}."
+    told = "all positions" if off < 1e-5 else "not all positions"
+    return figure, f"In each channel {told} lie on one line through zero. Slopes: {listed(slopes)}."

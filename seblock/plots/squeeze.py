@@ -74,5 +74,5 @@ def running_sum(sums: dict[str, Tensor], true_mean: float) -> Picture:
     ax.set_xlabel("values added so far")
     ax.set_ylabel("running sum")
     ax.legend()
-    ends = ", ".join(f"{name} ends at {rounded(values[-1])}" for name, values in sums.items())
+    ends = ", ".join(f"{name} ends at {float(values[-1]):,.0f}" for name, values in sums.items())
     return figure, f"Adding one map's values one by one: {ends}. The mean should be {rounded(true_mean)}."
