@@ -56,6 +56,6 @@ clean:
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit('seblock needs Python 3.11 or newer, and $(PYTHON) is older. Name one: make PYTHON=python3.13' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(wildcard $(STAMP)),,--clear) .venv
 	$(IN_VENV) -m pip install --disable-pip-version-check -r requirements.txt
 	@$(IN_VENV) -c "open('$(STAMP)', 'w').close()"

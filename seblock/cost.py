@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.networks import ResidualBlock
 
 
@@ -39,8 +40,9 @@ def parameters(module: nn.Module) -> int:
 def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
     """The cost of one pass over an input of shape `size`, such as (1, 3, 224, 224).
 
-    Additions and rescales are counted in every `ResidualBlock`. The network itself is left alone: a copy
-    without data (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
+    Additions are counted in every `ResidualBlock` and `ResBlockSqEx`, rescales for every `SELayer` and
+    `SqEx` and every other gate of a `ResidualBlock`. The network itself is left alone: a copy without data
+    (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
     """
     copied = copy.deepcopy(network).to("meta").eval()
     for module in copied.modules():  # hooks that came along would see maps without data
@@ -54,12 +56,13 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
 
         module.register_forward_hook(add)
 
-    blocks = [m for m in copied.modules() if isinstance(m, ResidualBlock)]
-    for block in blocks:
-        count(block, "additions")
-    for gate in {gate for block in blocks for gate in block.gates.values()}:
-        if not isinstance(gate, nn.Identity):
-            count(gate, "rescales")
+    modules = list(copied.modules())
+    placed = {gate for m in modules if isinstance(m, ResidualBlock) for gate in m.gates.values()}
+    for module in modules:
+        if isinstance(module, ResidualBlock | ResBlockSqEx):
+            count(module, "additions")
+        if isinstance(module, SELayer | SqEx) or (module in placed and not isinstance(module, nn.Identity)):
+            count(module, "rescales")
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(torch.zeros(size, device="meta"))

@@ -21,6 +21,3 @@ TABLE_12 = {"ReLU": 23.47, "tanh": 23.00, "sigmoid": 22.28}
 
 TABLE_14 = {"standard": 22.28, "PRE": 22.23, "POST": 22.78, "Identity": 22.20}
 """Placement: top-1 error."""
-
-TABLE_16 = {"NoSqueeze": (22.93, 4.27), "SE": (22.28, 3.87)}
-"""With 1×1 convolutions and no pooling, or with SE: top-1 error and GFLOPs; both 28.1 M parameters."""

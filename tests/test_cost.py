@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seblock.blocks import SELayer, SqEx
+from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.cost import Cost, operations, parameters, se_parameters
 from seblock.networks import PLACEMENTS, ResidualBlock, cifar_resnet, imagenet_resnet, painter, small_se
 
@@ -179,3 +179,10 @@ def test_counting_does_not_call_the_hooks_of_the_network() -> None:
     network.stem.register_forward_hook(lambda _m, _i, output: seen.append(output))
     operations(network, (1, 3, 32, 32))
     assert seen == []
+
+
+def test_gates_outside_a_residual_block_are_counted_too() -> None:
+    gated = operations(painter(gate=lambda channels: SqEx(channels, 4)), (1, 3, 20, 20))
+    assert (gated.additions, gated.rescales) == (0, 3 * 24 * 20 * 20)
+    block = operations(ResBlockSqEx(16), (2, 16, 5, 3))
+    assert (block.additions, block.rescales) == (2 * 16 * 5 * 3, 2 * 16 * 5 * 3)

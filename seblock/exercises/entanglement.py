@@ -22,14 +22,20 @@ def _mixtures() -> list[tuple[Tensor]]:
     return filters
 
 
+def _of_rank(r: int) -> Tensor:
+    """A filter over six channels, (6, 3, 3), of rank r."""
+    colours, patterns = seeded((6, r), (r, 9), seed=10 + r)
+    return (colours @ patterns).view(6, 3, 3)
+
+
 check_rank = Exercise(
     solution=rank,
-    cases=[*_mixtures(), (named_filters()[RED],)],
+    cases=[*_mixtures(), (named_filters()[RED],), (_of_rank(5) / 100,), (_of_rank(2) / 100,)],
     right="Rank 1 is colour times pattern; from 2 on, which channels count depends on the place.",
     mistakes={
         "It is the rank of each k × k slice. Asked for is one number: channels in rows, places in columns.":
             lambda v_c: torch.linalg.matrix_rank(v_c),
-        "The ranks of the k × k slices are added up. The matrix has channels in rows, all places in columns.":
+        "The ranks of the slices are added up. The matrix has channels in rows, all places in columns.":
             lambda v_c: torch.linalg.matrix_rank(v_c).sum(),
         "It is the rank of the slices' sum. Adding up the channels loses which channel was which.":
             lambda v_c: torch.linalg.matrix_rank(v_c.sum(0)),
@@ -49,7 +55,10 @@ def field(kernels: list[int], dilations: list[int]) -> int:
 
 check_field = Exercise(
     solution=field,
-    cases=[([3, 3, 3], [1, 1, 1]), ([3, 3, 3], [1, 3, 9]), ([5, 1, 3], [1, 1, 2]), ([7], [1])],
+    cases=[
+        *[([3, 3, 3], [1, 1, 1]), ([3, 3, 3], [1, 3, 9])],
+        *[([5, 1, 3], [1, 1, 2]), ([7], [1]), ([3, 5], [2, 4])],
+    ],
     right="A layer widens the view by its dilation times (k - 1).",
     mistakes={
         "The kernels' widths are added. Neighbouring windows overlap: each layer adds only k - 1.":

@@ -60,6 +60,8 @@ def _gates_of_the_photos(weights: tuple[Tensor, Tensor]) -> Tensor:
     if w1.shape != (2, 6) or w2.shape != (6, 2):
         raise ValueError(f"expected shapes (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}")
     s = excite(squeeze(features(photos())), w1, w2)
+    if not s.isfinite().all():
+        raise ValueError("a gate is not a finite number")
     green, others = s[:, GREEN], s[:, [c for c in range(6) if c != GREEN]]
     state = (green > 0.51).double() - (green < 0.1).double()
     state[(green >= 0.1) & (green < 0.49)] = -0.5  # half closed
@@ -99,9 +101,9 @@ check_gate_weights = Exercise(
             lambda: _changed(-100, -50, -4),
         "It begins to close for the flower, but stays above 0.1: larger weights are needed.":
             lambda: _changed(10, -5, -4),
-        "Other gates close as well: only the row of green in W₂ should differ from zero.":
+        "Other gates move as well: only the row of green in W₂ should differ from zero.":
             lambda: _changed(100, -50, -4, slice(None)),
-        'Another gate closes, not green: in code, "green" is row 4 of W₂.':
+        'Another gate moves, not green: in code, "green" is row 4 of W₂.':
             lambda: _changed(100, -50, -4, RED),
     },
 )  # fmt: skip

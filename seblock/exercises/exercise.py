@@ -16,35 +16,6 @@ import torch
 from torch import Tensor
 
 Case = tuple[Any, ...]
-Outcome = Tensor | Exception
-
-
-def _stub() -> None: ...
-
-
-def _instructions(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-    return [(step.opname, step.argval) for step in dis.get_instructions(function)]
-
-
-def _is_stub(answer: Callable[..., Any]) -> bool:
-    """Whether the function holds nothing but a docstring, `...` or `pass`."""
-    return inspect.isfunction(answer) and _instructions(answer) == _instructions(_stub)
-
-
-def _same(ours: Outcome, theirs: Outcome) -> bool:
-    """Whether two results agree to float tolerance; two errors agree as well."""
-    if isinstance(ours, Exception) or isinstance(theirs, Exception):
-        return isinstance(ours, Exception) and isinstance(theirs, Exception)
-    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
-
-
-def _shown(argument: Any) -> str:
-    """A tensor by its shape, anything else as Python writes it."""
-    if isinstance(argument, Tensor):
-        return str(tuple(argument.shape))
-    if isinstance(argument, dict):
-        return "{" + ", ".join(f"{key!r}: {_shown(value)}" for key, value in argument.items()) + "}"
-    return repr(argument)
 
 
 @dataclass(frozen=True)
@@ -53,6 +24,17 @@ class Verdict:
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that gave no numbers, and why. kind: not attempted, mistake or error."""
+
+    kind: str
+    text: str
+
+
+Outcome = Tensor | Failure
 
 
 @dataclass(frozen=True)
@@ -86,84 +68,150 @@ class Exercise:
                 "not attempted", "Not attempted yet: fill in the function, then run this cell again."
             )
 
-        outcomes = []
-        for case in self.cases:
-            outcome, kept = self._outcome(answer, case)
-            if isinstance(outcome, NotImplementedError):
-                return Verdict("not attempted", "Not attempted yet: the function raises NotImplementedError.")
-            if not kept and not isinstance(outcome, Exception):
-                note = "Your function changes its argument in place; whoever called it did not expect that."
-                return Verdict("mistake", f"Not yet. {note} Work on a new tensor.")
-            outcomes.append(outcome)
+        with torch.random.fork_rng(devices=[]):  # the learner's own random numbers go on as if unchecked
+            return self._judge(answer)
 
-        expected = [self._outcome(self.solution, case)[0] for case in self.cases]
+    def _judge(self, answer: Callable[..., Any]) -> Verdict:
+        """The verdict on an answer that is a function and no stub."""
+        outcomes = [self._outcome(answer, case) for case in self.cases]
+        for outcome in outcomes:
+            if isinstance(outcome, Failure) and outcome.kind != "error":
+                return Verdict(outcome.kind, outcome.text)
+        expected = [self._outcome(self.solution, case) for case in self.cases]
         if all(map(_same, outcomes, expected)):
             return Verdict("right", f"Right. {self.right}")
-        for told, mistaken in self.mistakes.items():
-            theirs = [self._outcome(mistaken, case)[0] for case in self.cases]
-            alike = list(map(_same, outcomes, theirs))
-            if all(alike) and not all(isinstance(o, Exception) for o in outcomes):
-                return Verdict("mistake", f"Not yet. {told}")
-        return self._unknown(outcomes, expected)
+        if not all(isinstance(outcome, Failure) for outcome in outcomes):
+            for told, mistaken in self.mistakes.items():
+                if all(
+                    _same(outcome, self._outcome(mistaken, case))
+                    for outcome, case in zip(outcomes, self.cases, strict=True)
+                ):
+                    return Verdict("mistake", f"Not yet. {told}")
+        first = next(i for i, pair in enumerate(zip(outcomes, expected, strict=True)) if not _same(*pair))
+        given, wanted, where = outcomes[first], expected[first], self._where(self.cases[first])
+        if isinstance(given, Failure):
+            return Verdict("error", f"Not yet. {where} {given.text} {self.hint}".rstrip())
+        assert isinstance(wanted, Tensor)
+        before = "Some cases are right. " if first else ""
+        return Verdict(
+            "wrong", f"Not yet. {before}{where} {_difference(given, wanted)}{_factor(outcomes, expected)}"
+        )
 
-    def _outcome(self, function: Callable[..., Any], case: Case) -> tuple[Outcome, bool]:
-        """The numbers that the function gives for a case, and whether it left its arguments alone."""
+    def _outcome(self, function: Callable[..., Any], case: Case) -> Outcome:
+        """The numbers that the function gives for a case, or why it gives none."""
         arguments = copy.deepcopy(case)
         try:
             result = function(*arguments)
-            if result is None:
-                raise ValueError("the function returned None; is a `return` missing?")
-            kept = all(
-                torch.equal(a, b)
-                for a, b in zip(arguments, case, strict=True)
-                if isinstance(a, Tensor) and isinstance(b, Tensor)
+        except (Exception, SystemExit) as error:  # a learner's function may raise anything
+            if type(error) is NotImplementedError and not error.args:
+                return Failure("not attempted", "Not attempted yet: the function raises NotImplementedError.")
+            return Failure("error", f"your function raised {_told(error)}")
+        if result is None:
+            return Failure("error", "your function returned None: is a `return` missing?")
+        if not _alike(arguments, case):
+            text = "Your function changes its argument in place; whoever called it did not expect that."
+            return Failure("mistake", f"Not yet. {text} Work on a new one.")
+        try:
+            return _numbers(self.view(result, *case))
+        except Exception as error:
+            return Failure(
+                "error",
+                f"your function returned a {type(result).__name__} that is of no use here: {_told(error)}",
             )
-            return torch.as_tensor(self.view(result, *case)).detach().double(), kept
-        except Exception as error:  # a learner's function may raise anything
-            return error, True
 
-    def _unknown(self, outcomes: list[Outcome], expected: list[Outcome]) -> Verdict:
-        """Say something useful about a wrong answer that no listed mistake explains."""
-        first = next(i for i, pair in enumerate(zip(outcomes, expected, strict=True)) if not _same(*pair))
-        given, wanted = outcomes[first], expected[first]
+    def _where(self, case: Case) -> str:
+        """For which arguments, in words that can begin a sentence."""
         names = inspect.signature(self.solution).parameters  # some may have defaults that no case gives
-        arguments = zip(names, self.cases[first], strict=False)
-        where = ", ".join(f"{name} = {_shown(value)}" for name, value in arguments if not callable(value))
-        where = f"for {where}" if where else "as it is"
-        if isinstance(given, Exception):
-            cause = f"{type(given).__name__}: {given}".splitlines()[0][:200]
-            return Verdict("error", f"Not yet. Called {where}, it raised {cause}. {self.hint}".rstrip())
-        assert isinstance(wanted, Tensor)
-        if given.shape != wanted.shape:
-            text = f"The result has shape {tuple(given.shape)} {where}, expected {tuple(wanted.shape)}."
-            if given.numel() == wanted.numel() and _same(given.flatten(), wanted.flatten()):
-                text = f"The numbers are right, their shape is not. {text}"
-            return Verdict("wrong", f"Not yet. {text}")
-        if not given.isfinite().all():
-            return Verdict("wrong", f"Not yet. The result holds numbers that are not finite {where}.")
-        if not self.cases[first]:
-            return Verdict("wrong", "Not yet. What it returns does not do what the task asks for.")
-        if wanted.numel() == 1:
-            return Verdict(
-                "wrong", f"Not yet. {where} it gives {given.item():g}; expected {wanted.item():g}."
-            )
-        gap = (given - wanted).abs().max()
-        text = f"{where} the largest difference is {float(gap):.2g}."
-        if first:
-            text = f"Some cases are right, this one is not: {text}"
-        pairs = zip(outcomes, expected, strict=True)
-        ratios = [
-            g / w for g, w in pairs if isinstance(g, Tensor) and isinstance(w, Tensor) and g.shape == w.shape
-        ]
-        factors = torch.cat([r.flatten() for r in ratios])
-        factors = factors[factors.isfinite() & (factors != 0)]
-        if (
-            len(ratios) == len(outcomes)
-            and len(factors) > 1
-            and _same(factors, factors[:1].expand_as(factors))
-        ):
-            text += f" Every number is {float(factors[0]):.2g} times what it should be."
-        return Verdict("wrong", f"Not yet. {text}")
+        pairs = [(name, value) for name, value in zip(names, case, strict=False) if not callable(value)]
+        return (
+            f"For {', '.join(f'{name} = {_shown(value)}' for name, value in pairs)}" if pairs else "As it is,"
+        )
+
+
+def _stub() -> None: ...
+
+
+def _is_stub(answer: Callable[..., Any]) -> bool:
+    """Whether the function holds nothing but a docstring, `...` or `pass`."""
+
+    def instructions(function: Callable[..., Any]) -> list[tuple[str, Any]]:
+        return [(step.opname, step.argval) for step in dis.get_instructions(function)]
+
+    return inspect.isfunction(answer) and instructions(answer) == instructions(_stub)
+
+
+def _numbers(result: Any) -> Tensor:
+    """What a function returned, as a tensor of doubles on the CPU."""
+    if isinstance(result, list | tuple) and result and all(isinstance(part, Tensor) for part in result):
+        result = torch.stack(list(result))
+    tensor = torch.as_tensor(result)
+    if tensor.is_complex():
+        raise TypeError("complex numbers")
+    return tensor.detach().to_dense().cpu().double()
+
+
+def _alike(ours: Any, theirs: Any) -> bool:
+    """Whether arguments are what they were, tensors within lists and dicts included."""
+    if isinstance(theirs, Tensor):
+        return isinstance(ours, Tensor) and torch.equal(ours, theirs)
+    if isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_alike(ours[key], theirs[key]) for key in theirs)
+    if isinstance(theirs, list | tuple):
+        return len(ours) == len(theirs) and all(map(_alike, ours, theirs))
+    return callable(theirs) or bool(ours == theirs)
+
+
+def _same(ours: Outcome, theirs: Outcome) -> bool:
+    """Whether two results agree, to float tolerance or, for whole numbers, exactly; two failures agree."""
+    if isinstance(ours, Failure) or isinstance(theirs, Failure):
+        return isinstance(ours, Failure) and isinstance(theirs, Failure)
+    rtol = 0 if torch.equal(theirs, theirs.round()) else 1e-3
+    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=rtol, atol=1e-5)
+
+
+def _difference(given: Tensor, wanted: Tensor) -> str:
+    """How a result differs from the right one, as the end of a sentence."""
+    if given.shape != wanted.shape:
+        text = f"your function returns shape {tuple(given.shape)}, expected is {tuple(wanted.shape)}."
+        if given.numel() == wanted.numel() and _same(given.flatten(), wanted.flatten()):
+            text += " The numbers are right."
+        return text
+    if not given.isfinite().all():
+        return "your function returns numbers that are not finite."
+    if wanted.numel() == 1:
+        return f"your function returns {given.item():.10g}, expected is {wanted.item():.10g}."
+    return f"the largest difference from what is expected is {float((given - wanted).abs().max()):.2g}."
+
+
+def _factor(outcomes: list[Outcome], expected: list[Outcome]) -> str:
+    """A sentence if all numbers are off by one common factor, else nothing."""
+    pairs = [p for p in zip(outcomes, expected, strict=True) if all(isinstance(o, Tensor) for o in p)]
+    if len(pairs) < len(outcomes) or any(g.shape != w.shape for g, w in pairs):  # type: ignore[union-attr]
+        return ""
+    given, wanted = (torch.cat([p[k].flatten() for p in pairs]) for k in (0, 1))  # type: ignore[union-attr]
+    factor = (given @ wanted) / (wanted @ wanted)
+    if len(given) < 2 or abs(factor) < 1e-3 or abs(factor - 1) < 1e-2 or not _same(given, factor * wanted):
+        return ""
+    return f" Every number is {float(factor):.2g} times what it should be."
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line, whatever its author did."""
+    try:
+        message = str(error).strip()
+    except Exception:
+        message = ""
+    line = message.splitlines()[0][:200] if message else ""
+    return f"{type(error).__name__}: {line}".rstrip(": ").rstrip(".") + "."
+
+
+def _shown(argument: Any) -> str:
+    """A tensor by its shape, anything else as Python writes it."""
+    if isinstance(argument, Tensor):
+        return str(tuple(argument.shape))
+    if isinstance(argument, dict):
+        return "{" + ", ".join(f"{key!r}: {_shown(value)}" for key, value in argument.items()) + "}"
+    return repr(argument)
 
 
 def seeded(*shapes: tuple[int, ...], seed: int = 0) -> Case:

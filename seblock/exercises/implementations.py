@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seblock.blocks import SELayer
+from seblock.blocks import SELayer, SqEx
 from seblock.exercises.exercise import Exercise, seeded
 
 
@@ -16,7 +16,10 @@ def parameters(channel: int, reduction: int, bias: bool) -> int:
 
 check_parameters = Exercise(
     solution=parameters,
-    cases=[(64, 16, False), (64, 16, True), (256, 8, True), (512, 4, False), (100, 16, False)],
+    cases=[
+        *[(64, 16, False), (64, 16, True), (256, 8, True), (512, 4, False)],
+        *[(100, 16, False), (60, 16, True)],  # r does not divide C
+    ],
     right="Two matrices of C × ⌊C/r⌋, and with biases one for each hidden unit and each gate.",
     mistakes={
         "That is one matrix. There are two: down to the hidden units and back up.":
@@ -35,6 +38,9 @@ check_parameters = Exercise(
         "The hidden width is rounded up. channel // reduction rounds down.":
             lambda channel, reduction, bias: 2 * channel * -(-channel // reduction)
             + bias * (channel - (-channel // reduction)),
+        "The hidden width is rounded to the nearest number. channel // reduction rounds down.":
+            lambda channel, reduction, bias: 2 * channel * round(channel / reduction)
+            + bias * (channel + round(channel / reduction)),
         "It is 2 C² / r, which is right only where r divides C: the hidden width is rounded down first.":
             lambda channel, reduction, bias: 2 * channel**2 / reduction
             + bias * (channel / reduction + channel),
@@ -66,22 +72,34 @@ def _states() -> list[tuple[State]]:
 
 
 def _found(given: State, state: State) -> list[float]:
-    """How each entry of SqEx's state dict was met, and how many entries are too many."""
+    """How each entry of SqEx's state dict was met, how many are too many, and whether it works."""
     if not isinstance(given, dict):
         raise TypeError(f"expected a dict from names to tensors, got {type(given).__name__}")
     wanted = move(state)
-    weights = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
+    other = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
 
     def met(name: str) -> int:
         if name not in given:
             return 0
-        value, right = torch.as_tensor(given[name]), wanted[name]
-        ways = [right, right.T if right.ndim == 2 else right, wanted[weights.get(name, name)]]
+        right = wanted[name]
+        value = torch.as_tensor(given[name]).to(right.dtype)
+        ways = [right, right.T if right.ndim == 2 else right, wanted[other.get(name, name)]]
         if all(value.shape != w.shape for w in ways):
             return 1
         return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
 
-    return [*map(met, wanted), len(set(given) - set(wanted))]
+    found = [*map(met, wanted), len(set(given) - set(wanted))]
+    channel, hidden = state["fc.2.weight"].shape
+    selayer, sqex = SELayer(channel, channel // hidden), SqEx(channel, channel // hidden)
+    selayer.load_state_dict(state)
+    try:
+        sqex.load_state_dict(given)
+    except Exception:
+        if found == [3, 3, 3, 3, 0]:
+            raise
+        return [*found, 0]
+    (u,) = seeded((2, channel, 4, 3))
+    return [*found, float(torch.allclose(sqex(u), selayer(u), atol=1e-6))]
 
 
 def _with(**biases: Callable[[Tensor], Tensor]) -> Callable[[State], State]:

@@ -40,9 +40,10 @@ def masked_squeeze(u: Tensor, mask: Tensor) -> Tensor:
     return (u * mask).sum((2, 3)) / mask.sum((2, 3))
 
 
-def _masked(seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    """Maps and a mask of zeros and ones whose images have different numbers of valid positions."""
+def _masked(seed: int, *shape: int, cut: bool = False) -> tuple[Tensor, Tensor]:
+    """Maps, cut off at zero or not, and a mask whose images have different numbers of valid positions."""
     u, noise = seeded(shape, (shape[0], 1, *shape[2:]), seed=seed)
+    u = u.relu() if cut else u
     mask = (noise > 0).float()
     mask[:, :, 0, 0] = 1
     return u, mask
@@ -50,7 +51,8 @@ def _masked(seed: int, *shape: int) -> tuple[Tensor, Tensor]:
 
 check_masked_squeeze = Exercise(
     solution=masked_squeeze,
-    cases=[_masked(0, 2, 8, 5, 3), _masked(1, 3, 4, 6, 6)],
+    # A map may hold zeros of its own, as after a ReLU: the mask, not the map, says what is padding.
+    cases=[_masked(0, 2, 8, 5, 3), _masked(1, 3, 4, 6, 6), _masked(2, 2, 3, 4, 5, cut=True)],
     right="The padding neither adds to the sum nor counts in the division.",
     mistakes={
         "The sum is right, but it is divided by H × W: the padding still pulls the mean to zero.":
@@ -61,6 +63,8 @@ check_masked_squeeze = Exercise(
             lambda u, mask: masked_squeeze(u, 1 - mask),
         "It is the sum over the valid positions; divide by how many there are.":
             lambda u, mask: (u * mask).sum((2, 3)),
+        "It is divided by the number of values that are not zero. A valid position may hold a zero.":
+            lambda u, mask: (u * mask).sum((2, 3)) / (u * mask).count_nonzero((2, 3)),
         "It is divided by the valid positions of the whole batch. Each image has its own number.":
             lambda u, mask: (u * mask).sum((2, 3)) / mask.sum(),
         "The padding is left in the sum: multiply by the mask before adding up.":

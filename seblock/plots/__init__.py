@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -62,11 +62,11 @@ STYLE: dict[Any, Any] = {
 
 
 def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
-    """Let a drawing function use the series' style, and nothing else: other figures keep theirs."""
+    """Let a drawing function use the series' style, whatever the reader's is; their own figures keep it."""
 
     @functools.wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Picture:
-        with matplotlib.rc_context(STYLE):
+        with matplotlib.style.context(["default", STYLE]):
             return draw(*args, **kwargs)
 
     return in_style
@@ -83,7 +83,7 @@ def png(figure: Figure) -> bytes:
 
     The rounding halves a photo's size, and a notebook has to stay small; it is hardly seen.
     """
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint16)
