@@ -31,7 +31,7 @@ class SELayer(nn.Module):
         if not 1 <= reduction <= channel:
             raise ValueError(
                 f"reduction must lie between 1 and channel = {channel}, got {reduction}: "
-                "the hidden layer has channel // reduction units and needs at least one"
+                "no hidden unit would be left"
             )
         self.channel = channel
         self.avg_pool = Squeeze()

@@ -346,7 +346,7 @@ ANSWERS = {
     "04_excitation": "abb",
     "05_rescale": "cbcb",
     "06_two_implementations": "bbbb",
-    "07_residual_block": "bbb",
+    "07_residual_block": "bbc",
 }
 
 

@@ -1,7 +1,8 @@
 """Every figure of the notebooks, one file a notebook; here what they share.
 
 A drawing function returns `(figure, alt)`: the picture, and in words and rounded numbers what is to be
-seen on it. `show` displays both; strict nbval compares the words, and a screen reader reads them.
+seen on it. `show` displays both: strict nbval compares the words, and they are what is left where a
+picture cannot be shown.
 """
 
 import functools
@@ -57,7 +58,7 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
-    "mathtext.fontset": "cm",
+    "mathtext.fontset": "dejavusans",
 }
 
 
@@ -115,7 +116,7 @@ def slider(
         start, min=low, max=high, step=(high - low) / 20, description=label, continuous_update=False
     )
     figure, alt = draw(start)
-    picture = ipywidgets.Image(value=png(figure), format="png", width="100%")
+    picture = ipywidgets.Image(value=png(figure), format="png", layout={"width": "100%", "margin": "0"})
     words = ipywidgets.HTML(alt)
 
     def update(change: dict[str, float]) -> None:

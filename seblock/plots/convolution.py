@@ -31,11 +31,15 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
     titles += ["$\\mathbf{v}_4^3 * \\mathbf{x}^3$\n−1 × blue", "$\\mathbf{u}_4$\ntheir sum"]
     figure, axes = canvas(1, 4, 3.0)
     summed = [*t, t.sum(0)]
+    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
     for ax, term, title in zip(axes.flat, summed, titles, strict=True):
         drawn = image(ax, term, title, cmap=SIGNED, vmin=-2, vmax=2)
         for name, (i, j) in spots.items():
             ax.plot(j, i, "s", markersize=11, markerfacecolor="none", markeredgecolor="black")
-            ax.annotate(name, (j, i), xytext=(9, 0), textcoords="offset points", va="center", fontsize=15)
+            value = f"{name} {float(term[i, j]):+.2f}"
+            ax.annotate(
+                value, (j, i), (0, -18), textcoords="offset points", ha="center", va="center", bbox=plate
+            )
     figure.colorbar(drawn, ax=axes, location="right", fraction=0.02, ticks=[-2, 0, 2])
 
     def told(values: Tensor) -> str:

@@ -78,10 +78,9 @@ def pasted(x: Tensor, red: Tensor, box: tuple[int, int, int, int]) -> Picture:
     for ax in axes.flat:
         ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=SKY, linewidth=3)
     told = rounded(difference) if difference > 1e-6 else "none"
-    figure.supxlabel(
-        f"difference of red inside the frame: {told}   (maps: black 0, white 1 or more)", fontsize=16
-    )
+    scale = "(maps: black 0, white 1 or more)"
+    figure.supxlabel(f"difference of red, a pixel or more inside the frame: {told}   {scale}", fontsize=16)
     return figure, (
         "The same piece of the temple, framed, in both photos, and red of both. "
-        f"Largest difference of red inside the frame: {told}; mean of red there {rounded(inside.mean())}."
+        f"Largest difference of red, a pixel or more inside the frame: {told}; mean of red there {rounded(inside.mean())}."
     )

@@ -40,7 +40,7 @@ def wiring(w1: Tensor, w2: Tensor) -> Picture:
         ax.text(
             2,
             y,
-            f"$\\delta_{k + 1}$",
+            f"$h_{k + 1}$",
             ha="center",
             va="center",
             fontsize=20,
@@ -121,7 +121,7 @@ def start(scales: dict[str, Tensor]) -> Picture:
     figure, axes = canvas(1, 1, 3.4)
     alt = strokes(axes[0, 0], scales)
     axes[0, 0].axvline(0.5, color=GREY, ls="--")
-    axes[0, 0].set(xlim=(0, 1), xlabel="gates of a fresh SE block")
+    axes[0, 0].set(xlim=(0, 1), xlabel="gates of a fresh SE block, a stroke for each channel and photo")
     return figure, f"Gates of a fresh block: {alt}."
 
 

@@ -12,7 +12,9 @@ def lost(rows: dict[str, Tensor]) -> Picture:
     figure, axes = canvas(1, 1, 3.2)
     alt = strokes(axes[0, 0], rows)
     axes[0, 0].axvspan(0, 1, color="#eeeeee", zorder=0)
-    axes[0, 0].set(xlim=(-0.6, 1.05), xlabel="grey: where a gate may be, 0 to 1")
+    axes[0, 0].set(
+        xlim=(-0.6, 1.05), xlabel="a stroke for each channel and image; grey: where a gate may be, 0 to 1"
+    )
     return figure, f"Numbers by which the channels are multiplied: {alt}."
 
 

@@ -92,6 +92,6 @@ def spread(x_tilde: Tensor, u: Tensor) -> Picture:
         slopes.append(float((after @ before) / (before @ before)))
         off = max(off, float((x_tilde[c] - slopes[-1] * u[c]).abs().max()))
         ax.text(0.05, 0.8, f"slope {slopes[-1]:.2f}", fontsize=15)
-    axes[0, 0].set_ylabel("$\\tilde{x}$")
+    axes[0, 0].set_ylabel("$\\tilde{x}$", rotation=0, fontsize=20, labelpad=14)
     told = "all positions" if off < 1e-5 else "not all positions"
     return figure, f"In each channel {told} lie on one line through zero. Slopes: {listed(slopes)}."
