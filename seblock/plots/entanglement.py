@@ -82,5 +82,6 @@ def pasted(x: Tensor, red: Tensor, box: tuple[int, int, int, int]) -> Picture:
     figure.supxlabel(f"difference of red, a pixel or more inside the frame: {told}   {scale}", fontsize=16)
     return figure, (
         "The same piece of the temple, framed, in both photos, and red of both. "
-        f"Largest difference of red, a pixel or more inside the frame: {told}; mean of red there {rounded(inside.mean())}."
+        f"Largest difference of red, a pixel or more inside the frame: {told}; "
+        f"mean of red there {rounded(inside.mean())}."
     )
