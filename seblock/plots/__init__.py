@@ -28,16 +28,8 @@ Picture = tuple[Figure, str]
 P = ParamSpec("P")
 
 # Okabe and Ito's colours, told apart with any kind of colour vision.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#000000",
-    "#767676",
-)
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#767676"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE)
 SIGNED = "PuOr_r"
 """The diverging colour map: purple below zero, white at zero, orange above."""
