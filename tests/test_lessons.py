@@ -116,6 +116,14 @@ def shrunk(picture: bytes) -> np.ndarray:
     return np.asarray(small).astype(float)
 
 
+PINNED = re.findall(
+    r"^matplotlib==(\S+)$", (NOTEBOOKS[0].parents[1] / "requirements.txt").read_text("utf-8"), re.M
+)
+
+
+@pytest.mark.skipif(
+    [matplotlib.__version__] != PINNED, reason=f"pictures were drawn with matplotlib {PINNED}"
+)
 @every_notebook
 def test_the_stored_pictures_are_what_the_figures_draw(path: Path) -> None:
     stored = [
