@@ -19,9 +19,10 @@ make test       set up .venv; lint, types, tests, every notebook against its sto
 make lint       the first part of that alone: ruff, the package's and the notebooks' code
 make notebooks  run every notebook again and store what it shows
 make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
+make check-notebooks   the notebooks' checks alone, without running their cells
 make clean      remove .venv and the caches
 
-Another Python than $(PYTHON): make lab PYTHON=python3.13
+Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
 endef
 
@@ -34,7 +35,7 @@ lab: $(STAMP)
 
 test: lint
 	$(IN_VENV) -m mypy
-	$(IN_VENV) -m pytest --nbval --nbval-current-env -n $(WORKERS) --maxprocesses 8 --dist loadscope
+	$(IN_VENV) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadscope
 
 lint: $(STAMP)
 	$(IN_VENV) -m ruff check
@@ -56,6 +57,6 @@ clean:
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit('seblock needs Python 3.11 or newer, and $(PYTHON) is older. Name one: make PYTHON=python3.13' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv $(if $(wildcard $(STAMP)),,--clear) .venv
+	$(PYTHON) -m venv .venv
 	$(IN_VENV) -m pip install --disable-pip-version-check -r requirements.txt
 	@$(IN_VENV) -c "open('$(STAMP)', 'w').close()"

@@ -23,7 +23,8 @@ class SELayer(nn.Module):
 
     channel: C. reduction: r; the hidden layer has ⌊C / r⌋ units.
     State dict: `fc.0.weight` is W₁, (⌊C/r⌋, C); `fc.2.weight` is W₂, (C, ⌊C/r⌋).
-    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(0) = 0.5, whatever the image.
+    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(0) = 0.5, whatever the image. Called with
+    anything but (N, C, H, W), it raises ValueError too.
     """
 
     def __init__(self, channel: int, reduction: int = 16) -> None:
@@ -54,7 +55,7 @@ class SqEx(nn.Module):
 
     n_features: C. reduction: r; the hidden layer has C / r units.
     State dict: `linear1.weight`, `linear1.bias`, `linear2.weight`, `linear2.bias`.
-    Raises ValueError if C is not a multiple of r.
+    Raises ValueError if C is not a multiple of r, and when called with anything but (N, C, H, W).
     """
 
     def __init__(self, n_features: int, reduction: int = 16) -> None:
@@ -80,7 +81,7 @@ class SqEx(nn.Module):
 class ResBlockSqEx(nn.Module):
     """x + SqEx(branch(x)), the branch being twice norm, ReLU, 3×3 convolution: (N, C, H, W) -> (N, C, H, W).
 
-    n_features: C, a multiple of 16. A pre-activation block: nothing follows the addition.
+    n_features: C, a multiple of 16, else ValueError. A pre-activation block: nothing follows the addition.
     State dict: `norm1.*`, `conv1.weight`, `norm2.*`, `conv2.weight`, `sqex.linear1.*`, `sqex.linear2.*`.
     """
 

@@ -44,10 +44,12 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
     `SqEx` and every other gate of a `ResidualBlock`. The network itself is left alone: a copy without data
     (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
     """
-    copied = copy.deepcopy(network).to("meta").eval()
-    for module in copied.modules():  # hooks that came along would see maps without data
-        module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
+    # Weights become shapes before anything is copied; hooks would see maps without data and stay behind.
+    memo: dict[int, object] = {id(b): b.detach().to("meta") for b in network.buffers()}
+    memo |= {id(p): nn.Parameter(p.detach().to("meta")) for p in network.parameters()}
+    hooks = [d for m in network.modules() for name, d in vars(m).items() if name.endswith("_hooks")]
+    memo |= {id(d): type(d)() for d in hooks}
+    copied = copy.deepcopy(network, memo).eval()
     elements = {"additions": 0, "rescales": 0}
 
     def count(module: nn.Module, what: str) -> None:
@@ -58,10 +60,12 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
 
     modules = list(copied.modules())
     placed = {gate for m in modules if isinstance(m, ResidualBlock) for gate in m.gates.values()}
+    within = {part for gate in placed for part in gate.modules() if part is not gate}
     for module in modules:
         if isinstance(module, ResidualBlock | ResBlockSqEx):
             count(module, "additions")
-        if isinstance(module, SELayer | SqEx) or (module in placed and not isinstance(module, nn.Identity)):
+        alone = isinstance(module, SELayer | SqEx) and module not in within
+        if alone or (module in placed and not isinstance(module, nn.Identity)):
             count(module, "rescales")
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

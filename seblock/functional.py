@@ -50,13 +50,17 @@ def convolve(
 ) -> Tensor:
     """u_c = v_c ∗ X = Σ_s v_c^s ∗ x^s: (N, C', H', W'), (C, C', k, k) -> (N, C, H, W). Eq. 1.
 
-    Equal to `F.conv2d(x, v)`, and slower: it computes every term, then adds them.
+    Equal to `F.conv2d(x, v)`, and slower: it computes every term, then adds them. Raises ValueError as
+    `channel_terms` does.
     """
     return channel_terms(x, v, stride, padding, dilation).sum(dim=2)
 
 
 def squeeze(u: Tensor) -> Tensor:
-    """z_c = 1 / (H × W) Σ_i Σ_j u_c(i, j), the mean of each map: (N, C, H, W) -> (N, C). Eq. 2."""
+    """z_c = 1 / (H × W) Σ_i Σ_j u_c(i, j), the mean of each map: (N, C, H, W) -> (N, C). Eq. 2.
+
+    Raises ValueError if u is no batch of maps.
+    """
     expect_maps(u)
     return u.mean(dim=(2, 3))
 

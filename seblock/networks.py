@@ -36,7 +36,7 @@ class ResidualBlock(nn.Module):
 
     (N, channels[0], H, W) -> (N, channels[1], H', W'). Placements (paper, Fig. 5):
     standard: on the branch, before the addition. PRE: on what enters the branch.
-    POST: after the addition and its ReLU. Identity: on the shortcut.
+    POST: after the addition and its ReLU. Identity: on the shortcut. Raises ValueError for another.
     """
 
     def __init__(

@@ -1,5 +1,8 @@
 """Every check, both ways: the solution passes, each listed mistake is named, a stub is survived."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -149,6 +152,11 @@ def test_an_answer_that_nobody_listed_gets_one_sentence_from_every_check(name: s
         assert "\n" not in verdict.text
 
 
+def test_importing_the_exercises_draws_no_random_number() -> None:
+    before = "import torch; state = torch.get_rng_state(); import seblock.exercises; "
+    subprocess.run([sys.executable, "-c", before + "assert state.equal(torch.get_rng_state())"], check=True)
+
+
 # Mistakes that must be known by name, and wrong answers that came near to passing: a list of its own, so that
 # a message or a case that is dropped from an exercise is missed here.
 NAMED = [
@@ -178,6 +186,7 @@ NOT_RIGHT = [
     ("check_squeeze", lambda u: (i for i in range(3))),
     ("check_squeeze", lambda u: exit()),
     ("check_field", lambda kernels, dilations: kernels.pop()),
+    ("check_field", lambda kernels, dilations: kernels.__setitem__(0, torch.tensor([1, 2])) or 3),
     ("check_move", lambda state: {n: w.tolist() for n, w in CHECKS["check_move"].solution(state).items()}),
     ("check_block", lambda x, branch, gate: F.leaky_relu(x + gate(branch(x)))),
 ]

@@ -132,10 +132,11 @@ def _stub() -> None: ...
 
 
 def _is_stub(answer: Callable[..., Any]) -> bool:
-    """Whether the function holds nothing but a docstring, `...` or `pass`."""
+    """Whether the function holds nothing but a docstring, `...`, `pass` or a bare return."""
 
     def instructions(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-        return [(step.opname, step.argval) for step in dis.get_instructions(function)]
+        idle = ("RESUME", "NOP", "COPY_FREE_VARS")
+        return [(s.opname, s.argval) for s in dis.get_instructions(function) if s.opname not in idle]
 
     return inspect.isfunction(answer) and instructions(answer) == instructions(_stub)
 
@@ -152,8 +153,10 @@ def _numbers(result: Any) -> Tensor:
 
 def _alike(ours: Any, theirs: Any) -> bool:
     """Whether arguments are what they were, tensors within lists and dicts included."""
+    if type(ours) is not type(theirs):
+        return False
     if isinstance(theirs, Tensor):
-        return isinstance(ours, Tensor) and torch.equal(ours, theirs)
+        return torch.equal(ours, theirs)
     if isinstance(theirs, dict):
         return ours.keys() == theirs.keys() and all(_alike(ours[key], theirs[key]) for key in theirs)
     if isinstance(theirs, list | tuple):
@@ -165,8 +168,9 @@ def _same(ours: Outcome, theirs: Outcome) -> bool:
     """Whether two results agree, to float tolerance or, for whole numbers, exactly; two failures agree."""
     if isinstance(ours, Failure) or isinstance(theirs, Failure):
         return isinstance(ours, Failure) and isinstance(theirs, Failure)
-    rtol = 0 if torch.equal(theirs, theirs.round()) else 1e-3
-    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=rtol, atol=1e-5)
+    if torch.equal(theirs, theirs.round()):
+        return torch.equal(ours, theirs)
+    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
 def _difference(given: Tensor, wanted: Tensor) -> str:

@@ -6,6 +6,7 @@ picture cannot be shown.
 """
 
 import functools
+import html
 import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -77,9 +78,9 @@ def png(figure: Figure) -> bytes:
     The rounding halves a photo's size, and a notebook has to stay small; it is hardly seen.
     """
     with matplotlib.style.context(["default", STYLE]):
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint16)
+        agg = FigureCanvasAgg(figure)
+        agg.draw()
+    pixels = np.asarray(agg.buffer_rgba())[..., :3].astype(np.uint16)
     rounded_pixels = ((pixels + 4) // 8 * 8).clip(max=255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(rounded_pixels).save(buffer, format="PNG", optimize=True)
@@ -109,11 +110,11 @@ def slider(
     )
     figure, alt = draw(start)
     picture = ipywidgets.Image(value=png(figure), format="png", layout={"width": "100%", "margin": "0"})
-    words = ipywidgets.HTML(alt)
+    words = ipywidgets.HTML(html.escape(alt, quote=False))
 
     def update(change: dict[str, float]) -> None:
         figure, alt = draw(change["new"])
-        picture.value, words.value = png(figure), alt
+        picture.value, words.value = png(figure), html.escape(alt, quote=False)
 
     knob.observe(update, names="value")
     return Live([knob, picture, words])
@@ -133,6 +134,8 @@ def image(ax: Axes, pixels: Any, title: str, **options: Any) -> Any:
 
 def bars(ax: Axes, rows: dict[str, Sequence[float]], ticks: Sequence[str], fmt: str = "%.2f") -> None:
     """A group of bars for each tick; `rows` maps a label to as many numbers as there are ticks."""
+    if len(rows) > len(SERIES):
+        raise ValueError(f"at most {len(SERIES)} rows, got {len(rows)}")
     width = 0.84 / len(rows)
     for k, ((label, values), colour) in enumerate(zip(rows.items(), SERIES, strict=False)):
         places = [i + (k - (len(rows) - 1) / 2) * width for i in range(len(ticks))]

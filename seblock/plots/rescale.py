@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seblock.data import CHANNELS, RED
-from seblock.plots import Picture, canvas, image, listed, rounded, styled
+from seblock.plots import BLUE, Picture, canvas, image, listed, rounded, styled
 
 
 @styled
@@ -86,7 +86,7 @@ def spread(x_tilde: Tensor, u: Tensor) -> Picture:
     off = 0.0
     for c, ax in enumerate(axes.flat):
         before, after = u[c].flatten()[picked], x_tilde[c].flatten()[picked]
-        ax.plot(before, after, "o", markersize=4, color="#0072B2")
+        ax.plot(before, after, "o", markersize=4, color=BLUE)
         ax.set(title=CHANNELS[c], xlim=(0, 1), ylim=(0, 1), xlabel=f"$u_{c + 1}$", aspect="equal")
         ax.title.set_fontsize(14)
         slopes.append(float((after @ before) / (before @ before)))
