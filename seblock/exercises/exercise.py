@@ -26,12 +26,8 @@ class Verdict:
     text: str
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Verdict):
     """An answer that gave no numbers, and why. kind: not attempted, mistake or error."""
-
-    kind: str
-    text: str
 
 
 Outcome = Tensor | Failure
@@ -76,7 +72,7 @@ class Exercise:
         outcomes = [self._outcome(answer, case) for case in self.cases]
         for outcome in outcomes:
             if isinstance(outcome, Failure) and outcome.kind != "error":
-                return Verdict(outcome.kind, outcome.text)
+                return outcome
         expected = [self._outcome(self.solution, case) for case in self.cases]
         if all(map(_same, outcomes, expected)):
             return Verdict("right", f"Right. {self.right}")
@@ -189,10 +185,14 @@ def _difference(given: Tensor, wanted: Tensor) -> str:
 
 def _factor(outcomes: list[Outcome], expected: list[Outcome]) -> str:
     """A sentence if all numbers are off by one common factor, else nothing."""
-    pairs = [p for p in zip(outcomes, expected, strict=True) if all(isinstance(o, Tensor) for o in p)]
-    if len(pairs) < len(outcomes) or any(g.shape != w.shape for g, w in pairs):  # type: ignore[union-attr]
+    pairs = [
+        (given, wanted)
+        for given, wanted in zip(outcomes, expected, strict=True)
+        if isinstance(given, Tensor) and isinstance(wanted, Tensor) and given.shape == wanted.shape
+    ]
+    if len(pairs) < len(outcomes):
         return ""
-    given, wanted = (torch.cat([p[k].flatten() for p in pairs]) for k in (0, 1))  # type: ignore[union-attr]
+    given, wanted = (torch.cat([pair[k].flatten() for pair in pairs]) for k in (0, 1))
     factor = (given @ wanted) / (wanted @ wanted)
     if len(given) < 2 or abs(factor) < 1e-3 or abs(factor - 1) < 1e-2 or not _same(given, factor * wanted):
         return ""
