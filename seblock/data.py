@@ -1,5 +1,6 @@
-"""What the notebooks look at: two photos, six filters a person can name, the painting puzzle."""
+"""What the notebooks look at: two photos, six filters a person can name, the painting puzzle, CIFAR-10."""
 
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -113,3 +114,70 @@ def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "tr
         x[n, 2, 16:, 16:] = stripes.T if cue[n] else stripes
     row = torch.arange(images)
     return Puzzle(x, x[row, cue][:, None], x[row, 1 - cue][:, None], cue)
+
+
+class Images(NamedTuple):
+    """Small photographs and what they show."""
+
+    x: Tensor
+    """Red, green, blue, (N, 3, 32, 32), bytes in 0..255."""
+    y: Tensor
+    """Classes, (N,), as positions in `CIFAR10_CLASSES`."""
+
+
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+"""CIFAR-10's classes in the order of its labels."""
+
+CIFAR10_FILES = {
+    "train": tuple(f"data_batch_{part}.bin" for part in range(1, 6)),
+    "test": ("test_batch.bin",),
+}
+"""The files of the binary version: 10,000 images each, a label byte and 3 × 32 × 32 colour bytes an image."""
+
+
+def cifar10(
+    directory: str | Path, part: Literal["train", "test"] = "train", images: int | None = None
+) -> Images:
+    """CIFAR-10 from a directory that holds the official binary version, or holds `cifar-10-batches-bin`.
+
+    The files are memory-mapped: of a part, only the first `images` images are read (all, if not given).
+    Raises FileNotFoundError for a missing file; ValueError for a file of another size, a label above 9,
+    another part, or a number of images that the part does not have.
+    """
+    if part not in CIFAR10_FILES:
+        raise ValueError(f'part must be "train" or "test", got {part!r}')
+    folder = Path(directory)
+    if (folder / "cifar-10-batches-bin").is_dir():
+        folder /= "cifar-10-batches-bin"
+    files, bytes_each, images_each = CIFAR10_FILES[part], 1 + 3 * 32 * 32, 10_000
+    wanted = len(files) * images_each if images is None else images
+    if not 0 < wanted <= len(files) * images_each:
+        raise ValueError(f"images must lie between 1 and {len(files) * images_each:,}, got {images}")
+    pieces: list[Tensor] = []
+    for file in files[: -(-wanted // images_each)]:
+        path = folder / file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: name the directory of CIFAR-10's binary version")
+        if path.stat().st_size != bytes_each * images_each:
+            raise ValueError(
+                f"{path} has {path.stat().st_size:,} bytes, not {bytes_each * images_each:,}: unpack it again"
+            )
+        mapped = torch.from_file(str(path), size=bytes_each * images_each, dtype=torch.uint8)
+        pieces.append(mapped.view(images_each, bytes_each)[: wanted - len(pieces) * images_each])
+    records = torch.cat(pieces)
+    y = records[:, 0].long()
+    if int(y.max()) > 9:
+        raise ValueError(f"{folder} holds a label of {int(y.max())}: these are not CIFAR-10's files")
+    return Images(records[:, 1:].reshape(-1, 3, 32, 32), y)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Bytes less CIFAR-10's mean colour, over its standard deviation: (N, 3, H, W) in 0..255 -> floats.
+
+    Mean and standard deviation are of the training images' 51 million pixels.
+    """
+    mean = torch.tensor([125.3, 123.0, 113.9], device=x.device).view(3, 1, 1)
+    deviation = torch.tensor([63.0, 62.1, 66.7], device=x.device).view(3, 1, 1)
+    return (x - mean) / deviation

@@ -5,7 +5,9 @@ A gate is a callable from a number of channels to a module that keeps the shape 
 Sources: He et al., arXiv 1512.03385; the placements are Hu et al., arXiv 1709.01507, Section 6.5.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -122,6 +124,22 @@ def cifar_resnet(
         for inputs, outputs in [(16, 16), (16, 32), (32, 64)]
     ]
     return ResNet(stem, stages, 64, classes)
+
+
+def named(name: str, classes: int = 10) -> ResNet:
+    """A CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "se_resnet20_r2" with r = 2.
+
+    Raises ValueError for a name that is not of this form, or a depth that is not 6n + 2.
+    """
+    parts = re.fullmatch(r"(se_)?resnet(\d+)(?:_r(\d+))?", name)
+    if not parts or (parts[3] and not parts[1]):
+        raise ValueError(
+            f'network must be "resnet20", "se_resnet20", "se_resnet20_r2" or alike, got {name!r}'
+        )
+    gate: Gate = small_se if parts[1] else nn.Identity
+    if parts[3]:
+        gate = partial(SELayer, reduction=int(parts[3]))
+    return cifar_resnet(int(parts[2]), gate, classes=classes)
 
 
 IMAGENET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
