@@ -9,12 +9,13 @@ Source of the summaries and interventions: Hu et al., arXiv 1709.01507, Sections
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seblock.functional import rescale
+from seblock.functional import rescale, squeeze
 
 STRENGTHS = (1.0, 1.0, 1.0, 30.0, 1000.0)
 """Of the maps that `find` shows to each module. Many gates react to weak ones, a few to strong ones alone."""
@@ -52,77 +53,76 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
     """The names of the modules that are channel gates, in the order of `model.named_modules()`.
 
     images: a batch that the model takes; it shows which shapes each module receives. Each module that keeps
-    the shape of a single (N, C, H, W) input is then called alone, in eval mode, on random maps. A gate is
-    proportional to its input channel by channel, the factor s differs between inputs, and not as that of a
-    normalisation, which dividing by a norm makes blind to the sign of the maps, and whose s stays or halves
-    if the maps double (an RMS norm, GRN). Of modules within one another the innermost is the gate. The model
-    is left as it was, and so are PyTorch's random numbers.
+    the shape of a lone (N, C, H, W) input is then called alone, in eval mode, on random maps. A gate's output
+    is proportional to them, channel by channel, by an s that differs between maps. A normalisation's s does
+    so too, but it cannot tell u from −u, and it stays or halves as u doubles (GRN, an RMS norm): no gate. Of
+    modules within one another the innermost is the gate. The model is left as it was, and so are PyTorch's
+    random numbers.
     """
-    examples: dict[nn.Module, Tensor] = {}
+    received: dict[nn.Module, Tensor] = {}
 
     def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         u = inputs[0] if len(inputs) == 1 else None
         if isinstance(u, Tensor) and u.ndim == 4 and u.is_floating_point():
             if isinstance(output, Tensor) and output.shape == u.shape:
-                examples.setdefault(module, u[:0])
+                received[module] = u.new_empty(0, *u.shape[1:])
 
     found: dict[nn.Module, str] = {}
-    cuda = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with _evaluating(model), torch.random.fork_rng(cuda):
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with _evaluating(model), torch.random.fork_rng(devices):
         with ExitStack() as hooks:
             for module in model.modules():
                 hooks.callback(module.register_forward_hook(look).remove)
-            model(_where_it_is(model, images[:2]))
-        for name, module in reversed(list(model.named_modules())):
-            if module in examples and not any(inner in found for inner in module.modules()):
-                if _is_gate(module, examples[module]):
+            model(_to_its_device(images[:2], model))
+        for name, module in reversed(list(model.named_modules())):  # those within a module come before it
+            if module in received and not any(inner in found for inner in module.modules()):
+                if _is_gate(module, received[module]):
                     found[module] = name
     return list(found.values())[::-1]
 
 
-def _is_gate(module: nn.Module, example: Tensor) -> bool:
-    """Whether the module, called alone on maps of the example's shape, does what a gate does."""
-    _, channels, height, width = example.shape
-    size = (2, channels, max(height, 3), max(width, 3))  # of a map with one position all is proportional
+def _is_gate(module: nn.Module, like: Tensor) -> bool:
+    """Whether the module, called alone on random maps of a size, type and place like those, is a gate."""
+    channels, height, width = like.shape[1:]
+    size = (1, channels, max(height, 3), max(width, 3))  # at a single position any function is a factor
+    rounding = 8 * torch.finfo(like.dtype).eps
     generator = torch.Generator().manual_seed(0)
-    rounding = torch.finfo(example.dtype).eps
     for strength in STRENGTHS:
-        u = (
-            torch.randn(size, generator=generator)
-            + torch.randn(size[:2], generator=generator)[..., None, None]
-        )
-        u = strength * torch.cat([u, u, -u, 2 * u]).to(example)
+        means = torch.randn(1, channels, 1, 1, generator=generator)
+        u = (strength * (means + torch.randn(size, generator=generator))).to(like)
+        u = torch.cat([u, u, -u, 2 * u])
         try:
-            x = module(u.clone())
-        except Exception:  # whatever it needs beside a map, a gate for maps does not
+            s = _factors(u, module(u.clone()))  # a clone, as the module may overwrite it
+        except Exception:  # it needs more than maps, or other ones
             return False
-        if not isinstance(x, Tensor) or x.shape != u.shape or not x.isfinite().all():
+        if s is None:
             return False
-        s = _scale(u, x)
-        if ((x - rescale(u, s)).abs() > 8 * rounding * x.abs().amax(dim=(2, 3), keepdim=True)).any():
+        once, again, negative, double = s.abs().chunk(4)
+        equal = partial(torch.allclose, rtol=0, atol=max(1e-3, rounding) * float(s.abs().max()))
+        if not equal(once, again):  # random, as dropout is
             return False
-        once, again, negative, doubled = s.abs().chunk(4)
-        tolerance = max(1e-3, 8 * rounding) * s.abs().max()
-
-        def differ(a: Tensor, b: Tensor, tolerance: Tensor = tolerance) -> bool:
-            return bool(((a - b).abs() > tolerance).any())
-
-        if differ(once, again):  # random, as dropout
-            return False
-        if differ(once, negative) or (differ(once, doubled) and differ(once, 2 * doubled)):
+        if not equal(once, negative) or not (equal(once, double) or equal(once, 2 * double)):
             return True
     return False
 
 
-def _scale(u: Tensor, x: Tensor) -> Tensor:
-    """s_c = x̃_c / u_c where |u_c| is largest, 0 / 0 = NaN if it is zero: (N, C, H, W) twice -> (N, C)."""
+def _factors(u: Tensor, x: Tensor) -> Tensor | None:
+    """s with x̃_c = s_c · u_c up to rounding, or None: (N, C, H, W) twice -> (N, C).
+
+    s_c is read where |u_c| is largest, and is NaN where u_c is zero everywhere.
+    """
+    if x.shape != u.shape:
+        return None
     largest = u.flatten(2).abs().argmax(dim=2, keepdim=True)
-    return (x.flatten(2).gather(2, largest) / u.flatten(2).gather(2, largest))[..., 0]
+    s = (x.flatten(2).gather(2, largest) / u.flatten(2).gather(2, largest)).squeeze(2)
+    kind = torch.finfo(x.dtype)
+    allowed = 8 * (kind.eps * x.abs().amax(dim=(2, 3), keepdim=True) + kind.tiny)
+    return s if ((x - rescale(u, s.nan_to_num())).abs() <= allowed).all() else None
 
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in eval mode, nothing kept for gradients; afterwards each module's own mode again."""
+    """Every module in eval mode and no gradients; afterwards each module is in its own mode again."""
     modes = {module: module.training for module in model.modules()}
     try:
         for module in modes:
@@ -134,39 +134,31 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _where_it_is(model: nn.Module, images: Tensor) -> Tensor:
-    parameter = next(model.parameters(), None)
-    return images if parameter is None else images.to(parameter.device)
+def _to_its_device(images: Tensor, model: nn.Module) -> Tensor:
+    weights = next(model.parameters(), images)
+    return images.to(weights.device)
 
 
 @contextmanager
 def _after_each(
     model: nn.Module, names: Iterable[str], act: Callable[[str, Tensor, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """Call act(name, u, x̃) after each gate; a tensor that it returns takes the place of x̃.
-
-    Raises ValueError for a name that no module of the model has.
-    """
+    """Call act(name, u, x̃) after each named module; a tensor that it returns takes the place of x̃."""
     modules = dict(model.named_modules())
     inputs: dict[str, Tensor] = {}
-
-    def hook(name: str) -> Iterator[Any]:
-        def before(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            inputs[name] = arguments[0].clone()  # some gates overwrite their input
-
-        def after(_module: nn.Module, _arguments: object, x: Tensor) -> Tensor | None:
-            return act(name, inputs.pop(name), x)
-
-        yield modules[name].register_forward_pre_hook(before)
-        yield modules[name].register_forward_hook(after)
-
-    names = list(names)
-    if unknown := [name for name in names if name not in modules]:
-        raise ValueError(f"the model has no module named {', '.join(map(repr, unknown))}")
     with ExitStack() as hooks:
         for name in names:
-            for handle in hook(name):
-                hooks.callback(handle.remove)
+            if name not in modules:
+                raise ValueError(f"the model has no module named {name!r}")
+
+            def before(_module: nn.Module, arguments: tuple[Tensor, ...], name: str = name) -> None:
+                inputs[name] = arguments[0].clone()  # some gates overwrite their input
+
+            def after(_module: nn.Module, _: object, x: Tensor, name: str = name) -> Tensor | None:
+                return act(name, inputs.pop(name), x)
+
+            hooks.callback(modules[name].register_forward_pre_hook(before).remove)
+            hooks.callback(modules[name].register_forward_hook(after).remove)
         yield
 
 
@@ -176,41 +168,45 @@ def _after_each(
 def record(
     model: nn.Module,
     loader: Iterable[Tensor | Sequence[Tensor]],
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     squeezed: bool = False,
 ) -> Record:
-    """s of every gate for every image of the loader, in eval mode: (images, C) each, in float16.
+    """s of every gate for every image of the loader, in eval mode: (images, C) each, float16.
 
-    loader: batches x or (x, y); they are moved to where the model's weights are. names: the gates, by default
-    what `find` finds with the first batch. squeezed: record z too. Memory: 2 bytes a gate, channel and image.
-    Raises ValueError if there is no image or no gate.
+    loader: batches x or (x, y); x goes to where the model's weights are. names: the gates; if none are named,
+    those that `find` finds with the first batch. squeezed: record z too. Memory: 2 bytes for each gate,
+    channel and image. Raises ValueError if there is no image or no gate, if a named module is none, and if
+    one is not called once for each image, as one that two blocks share.
     """
     s: dict[str, list[Tensor]] = {}
     z: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []
+    images = 0
 
     def keep(name: str, u: Tensor, x: Tensor) -> None:
-        s[name].append(_scale(u, x).half().cpu())
+        factors = _factors(u, x)
+        if factors is None:
+            raise ValueError(f"{name!r} is no channel gate: what it puts out is not s · u")
+        s.setdefault(name, []).append(factors.half().cpu())
         if squeezed:
-            z[name].append(u.float().mean(dim=(2, 3)).half().cpu())
+            z.setdefault(name, []).append(squeeze(u).half().cpu())
 
-    images = 0
     with _evaluating(model), ExitStack() as hooks:
         for batch in loader:
             x, *rest = [batch] if isinstance(batch, Tensor) else batch
-            if not s:
-                names = find(model, x) if names is None else list(names)
-                if not names:
-                    raise ValueError("the model has no channel gate that is a module of its own")
-                s, z = {name: [] for name in names}, {name: [] for name in names if squeezed}
+            if not images:
+                names = list(names) or find(model, x)
                 hooks.enter_context(_after_each(model, names, keep))
-            model(_where_it_is(model, x))
+            model(_to_its_device(x, model))
             images += len(x)
-            labels += [y.cpu() for y in rest[:1] if y.ndim == 1]
-    if not images:
-        raise ValueError("the loader has no images")
+            labels += [y.cpu() for y in rest[:1] if isinstance(y, Tensor) and y.ndim == 1]
+    if not images or not names:
+        raise ValueError(f"nothing to record: {images} images, {len(names)} gates")
+    for name in names:
+        if (rows := sum(map(len, s.get(name, [])))) != images:
+            raise ValueError(f"{name!r} was called for {rows} maps with {images} images, not once for each")
     return Record(
-        {name: torch.cat(s.pop(name)) for name in list(s)},
+        {name: torch.cat(s.pop(name)) for name in names},
         {name: torch.cat(z.pop(name)) for name in list(z)},
         torch.cat(labels) if labels else None,
     )
@@ -279,79 +275,76 @@ def _moments(s: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @contextmanager
 def replaced(model: nn.Module, s: Mapping[str, float | Tensor]) -> Iterator[None]:
-    """While it lasts, the named gates rescale by the given s instead of their own.
+    """While it lasts, the named gates rescale by the given s, not by their own.
 
     s: by the gate's name a number, a value a channel, (C,), or a row an image, (images, C), in the order in
-    which the images will come; NaN leaves a gate its own value. With rows, one `with` holds one pass over the
-    data: more images than rows raise ValueError, entering anew starts at the first row. Raises ValueError for
-    an unknown name and for another number of channels. The model is left as it was, after an error too.
+    which the images come; NaN leaves a gate its own value. With rows, a `with` holds one pass over the data:
+    an image more than rows raises ValueError, a new `with` starts at the first row. Raises ValueError too
+    for an unknown name or another number of channels. The model is left as it was, after an error too.
+
+    Each image at the mean of its class: `replaced(model, {name: by_class(s, labels).mean[labels]})`.
     """
-    position = dict.fromkeys(s, 0)
+    seen = dict.fromkeys(s, 0)
 
     def act(name: str, u: Tensor, x: Tensor) -> Tensor:
         given = torch.as_tensor(s[name])
         if given.ndim == 2:
-            first, position[name] = position[name], position[name] + len(u)
-            if position[name] > len(given):
-                raise ValueError(
-                    f"image {len(given) + 1} has come to {name!r}, which has {len(given)} rows of s"
-                )
-            given = given[first : position[name]]
+            rows, seen[name] = len(given), seen[name] + len(u)
+            if seen[name] > rows:
+                raise ValueError(f"{name!r} has s for {rows} images, and more have come: a second pass?")
+            given = given[seen[name] - len(u) : seen[name]]
         if given.ndim and given.shape[-1] != u.shape[1]:
-            raise ValueError(f"{name!r} has {u.shape[1]} channels, the given s has {given.shape[-1]}")
+            raise ValueError(f"{name!r} has {u.shape[1]} channels, its new s has {given.shape[-1]}")
         given = given.to(u).expand(u.shape[:2])
-        return torch.where(given.isnan()[..., None, None], x, rescale(u, given.nan_to_num()))
+        return torch.where(given.isnan()[:, :, None, None], x, rescale(u, given.nan_to_num()))
 
     with _after_each(model, s, act):
         yield
 
 
 def frozen(
-    model: nn.Module, record: Record, within: str | Iterable[str] = ""
+    model: nn.Module, recorded: Record, within: str | Iterable[str] = ""
 ) -> AbstractContextManager[None]:
-    """While it lasts, each gate is its channel's mean over the recorded images. See `chosen` for `within`."""
-    return replaced(model, {name: record.s[name].double().nanmean(dim=0) for name in chosen(record, within)})
+    """`replaced` by its channel's mean over the recorded images, every gate that `chosen` gives."""
+    return replaced(model, {name: recorded.s[name].double().nanmean(0) for name in chosen(recorded, within)})
 
 
 def shuffled(
-    model: nn.Module, record: Record, seed: int = 0, within: str | Iterable[str] = ""
+    model: nn.Module, recorded: Record, seed: int = 0, within: str | Iterable[str] = ""
 ) -> AbstractContextManager[None]:
-    """While it lasts, image i gets the gates of image π(i), the same permutation π at every gate.
+    """`replaced` by another image's: image i gets the gates of image π(i), every gate that `chosen` gives.
 
-    π permutes all recorded images and depends on the seed alone. The images must come in the recorded order,
-    in any batches, once in a `with`; see `replaced`, and `chosen` for `within`.
+    π, the same for all gates, permutes all recorded images; the seed alone decides it. The images must come
+    in the recorded order, in batches of any size, once in a `with`.
     """
-    images = len(next(iter(record.s.values())))
+    images = len(next(iter(recorded.s.values())))
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
-    return replaced(model, {name: record.s[name][order] for name in chosen(record, within)})
+    return replaced(model, {name: recorded.s[name][order] for name in chosen(recorded, within)})
 
 
 def clamped(
     model: nn.Module,
-    record: Record,
+    recorded: Record,
     value: float = 1.0,
     within: str | Iterable[str] = "",
     channels: Sequence[int] | None = None,
 ) -> AbstractContextManager[None]:
-    """While it lasts, each gate is `value`: in the channels given (from 0), by default in all."""
-    s = {}
-    for name in chosen(record, within):
-        s[name] = torch.full(record.s[name].shape[1:], float("nan"))
-        s[name][slice(None) if channels is None else list(channels)] = value
+    """`replaced` by `value`, every gate that `chosen` gives: in all channels or in those given (from 0)."""
+    s = {name: torch.full(recorded.s[name].shape[1:], torch.nan) for name in chosen(recorded, within)}
+    for row in s.values():
+        row[slice(None) if channels is None else list(channels)] = value
     return replaced(model, s)
 
 
-def chosen(record: Record, within: str | Iterable[str] = "") -> list[str]:
-    """The recorded gates that have one of the given names or lie in a module of that name; "" is the model.
+def chosen(recorded: Record, within: str | Iterable[str] = "") -> list[str]:
+    """The recorded gates that are, or lie in, a module of the given name or names; "" is the model.
 
-    So a network's last stage is `within="stages.2"`. Raises ValueError for a name without a gate.
+    The gates of a network's last stage: `within="stages.2"`. Raises ValueError for a name without a gate.
     """
-    places = [within] if isinstance(within, str) else list(within)
-    for place in places:
-        if not any(_lies_in(name, place) for name in record.s):
-            raise ValueError(f"no recorded gate is in {place!r}; there are {', '.join(record.s)}")
-    return [name for name in record.s if any(_lies_in(name, place) for place in places)]
-
-
-def _lies_in(name: str, place: str) -> bool:
-    return not place or name == place or name.startswith(place + ".")
+    names: list[str] = []
+    for place in [within] if isinstance(within, str) else within:
+        inside = [name for name in recorded.s if not place or f"{name}.".startswith(f"{place}.")]
+        if not inside:
+            raise ValueError(f"no recorded gate is in {place!r}, only {', '.join(recorded.s)}")
+        names += inside
+    return names
