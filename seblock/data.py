@@ -1,5 +1,11 @@
 """What the notebooks look at: two photos, six filters a person can name, the painting puzzle, CIFAR-10."""
 
+import mmap
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -81,6 +87,19 @@ class Puzzle(NamedTuple):
     """The digit that it does not name, (N, 1, 20, 20)."""
     cue: Tensor
     """0: upright stripes name channel 1's digit. 1: level stripes name channel 2's. (N,)."""
+    named: Tensor
+    """The class of the digit that the cue names, 0..9, (N,)."""
+    unnamed: Tensor
+    """The class of the other one, (N,)."""
+
+    def painted(self, output: Tensor) -> Tensor:
+        """Which pictures, (N, 1, 20, 20), are nearer to the named digit than to the other: (N,), bool."""
+        return distance(output, self.target) < distance(output, self.other)
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """The mean squared difference, image by image: twice (N, …) -> (N,)."""
+    return (one - other).square().flatten(1).mean(dim=1)
 
 
 def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train") -> Puzzle:
@@ -104,16 +123,19 @@ def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "tr
     x = torch.zeros(images, 3, 20, 20)
     stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
     cue = torch.randint(2, (images,), generator=draw)
+    classes = torch.zeros(images, 2, dtype=torch.long)
     for n in range(images):
         first = int(torch.randint(len(labels), (), generator=draw))
         others = (labels != labels[first]).nonzero().flatten()
         second = int(others[torch.randint(len(others), (), generator=draw)])
+        classes[n] = labels[[first, second]]
         for channel, digit in enumerate((first, second)):
             top, left = torch.randint(6, (2,), generator=draw).tolist()
             x[n, channel, top : top + 8, left : left + 8] = pictures[digit]
         x[n, 2, 16:, 16:] = stripes.T if cue[n] else stripes
     row = torch.arange(images)
-    return Puzzle(x, x[row, cue][:, None], x[row, 1 - cue][:, None], cue)
+    targets = x[row, cue][:, None], x[row, 1 - cue][:, None]
+    return Puzzle(x, *targets, cue, classes[row, cue], classes[row, 1 - cue])
 
 
 class Images(NamedTuple):
@@ -136,6 +158,21 @@ CIFAR10_FILES = {
 }
 """The files of the binary version: 10,000 images each, a label byte and 3 × 32 × 32 colour bytes an image."""
 
+CIFAR10_FOLDER = "cifar-10-batches-bin"
+"""The folder that the official archive unpacks into."""
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+
+IMAGES_EACH, BYTES_EACH = 10_000, 1 + 3 * 32 * 32
+"""Images a file, bytes an image."""
+
+
+def folder_of(directory: str | Path) -> Path:
+    """Where CIFAR-10's files are looked for: in the folder `cifar-10-batches-bin`, if there is one."""
+    folder = Path(directory) / CIFAR10_FOLDER
+    return folder if folder.is_dir() else folder.parent
+
 
 def cifar10(
     directory: str | Path, part: Literal["train", "test"] = "train", images: int | None = None
@@ -143,34 +180,79 @@ def cifar10(
     """CIFAR-10 from a directory that holds the official binary version, or holds `cifar-10-batches-bin`.
 
     The files are memory-mapped: of a part, only the first `images` images are read (all, if not given).
-    Raises FileNotFoundError for a missing file; ValueError for a file of another size, a label above 9,
-    another part, or a number of images that the part does not have.
+    Raises FileNotFoundError for a missing file, another OSError for one that cannot be read; ValueError for
+    a file of another size, a label above 9, another part, or a number of images that the part does not have.
     """
     if part not in CIFAR10_FILES:
         raise ValueError(f'part must be "train" or "test", got {part!r}')
-    folder = Path(directory)
-    if (folder / "cifar-10-batches-bin").is_dir():
-        folder /= "cifar-10-batches-bin"
-    files, bytes_each, images_each = CIFAR10_FILES[part], 1 + 3 * 32 * 32, 10_000
-    wanted = len(files) * images_each if images is None else images
-    if not 0 < wanted <= len(files) * images_each:
-        raise ValueError(f"images must lie between 1 and {len(files) * images_each:,}, got {images}")
+    folder, files, size = folder_of(directory), CIFAR10_FILES[part], IMAGES_EACH * BYTES_EACH
+    wanted = len(files) * IMAGES_EACH if images is None else images
+    if not 0 < wanted <= len(files) * IMAGES_EACH:
+        raise ValueError(f"images must lie between 1 and {len(files) * IMAGES_EACH:,}, got {images}")
     pieces: list[Tensor] = []
-    for file in files[: -(-wanted // images_each)]:
-        path = folder / file
+    for name in files[: -(-wanted // IMAGES_EACH)]:
+        path = folder / name
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: name the directory of CIFAR-10's binary version")
-        if path.stat().st_size != bytes_each * images_each:
-            raise ValueError(
-                f"{path} has {path.stat().st_size:,} bytes, not {bytes_each * images_each:,}: unpack it again"
-            )
-        mapped = torch.from_file(str(path), size=bytes_each * images_each, dtype=torch.uint8)
-        pieces.append(mapped.view(images_each, bytes_each)[: wanted - len(pieces) * images_each])
+        with open(path, "rb") as file:
+            if (found := os.fstat(file.fileno()).st_size) != size:
+                raise ValueError(f"{path} has {found:,} bytes, not {size:,}: unpack it again")
+            # a private copy of each page that is written to, so that PyTorch may take it for its own
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        records = torch.frombuffer(mapped, dtype=torch.uint8).view(IMAGES_EACH, BYTES_EACH)
+        pieces.append(records[: wanted - len(pieces) * IMAGES_EACH])
     records = torch.cat(pieces)
     y = records[:, 0].long()
     if int(y.max()) > 9:
         raise ValueError(f"{folder} holds a label of {int(y.max())}: these are not CIFAR-10's files")
     return Images(records[:, 1:].reshape(-1, 3, 32, 32), y)
+
+
+def download_cifar10(directory: str | Path, url: str = CIFAR10_URL, md5: str = CIFAR10_MD5) -> None:
+    """Fetch CIFAR-10's binary version, 170 MB, for `cifar10(directory)`; nothing, where it is there already.
+
+    A file comes to its place in one step and whole: what is broken off leaves it as it was. Raises
+    ConnectionError where the archive cannot be had, OSError where it is not the one that `md5` names.
+    """
+    files, size = [*CIFAR10_FILES["train"], *CIFAR10_FILES["test"]], IMAGES_EACH * BYTES_EACH
+    places = [folder_of(directory) / name for name in files]
+    if all(place.is_file() and place.stat().st_size == size for place in places):
+        return
+    import pooch
+    from requests import RequestException
+
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="download-", dir=directory) as beside:
+        try:
+            loader = pooch.HTTPDownloader(progressbar=True)
+            archive = pooch.retrieve(url, f"md5:{md5}", "archive.tar.gz", beside, downloader=loader)
+        except RequestException as error:
+            raise ConnectionError(
+                f"{url} could not be fetched ({type(error).__name__}): try again, "
+                f"or fetch it elsewhere and unpack it into {directory}"
+            ) from error
+        except ValueError as error:  # pooch's word for another checksum
+            raise OSError(f"what {url} sent is not the file of MD5 {md5}: try again") from error
+        unpacked = Path(beside) / CIFAR10_FOLDER
+        unpacked.mkdir()
+        try:
+            with tarfile.open(archive) as members:
+                for member in members:
+                    # Nothing else is unpacked, be it a link, a path that leads elsewhere, or too long.
+                    name = member.name.removeprefix("./").removeprefix(f"{CIFAR10_FOLDER}/")
+                    if name in files and member.isreg() and member.size == size:
+                        with open(unpacked / name, "wb") as file:
+                            shutil.copyfileobj(members.extractfile(member), file)  # type: ignore[arg-type]
+                            os.fsync(file.fileno())
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise OSError(f"{url} is no archive that can be unpacked") from error
+        for name in files:
+            if not (unpacked / name).is_file() or (unpacked / name).stat().st_size != size:
+                raise OSError(f"the archive at {url} holds no {name} of {size:,} bytes")
+        (directory / CIFAR10_FOLDER).mkdir(exist_ok=True)
+        for name in files:
+            os.replace(unpacked / name, directory / CIFAR10_FOLDER / name)
 
 
 def normalised(x: Tensor) -> Tensor:

@@ -2,17 +2,25 @@
 
 One process, or several under PyTorch's launcher, with the same options:
 torchrun --nproc-per-node 2 -m seblock.train …
+Each batch is then shared out and the gradients are averaged, which gives the step that one process would
+make, but for BatchNorm: in training mode it normalises with the mean and variance of its process' share, not
+of the batch. (nn.SyncBatchNorm takes those of all processes, on GPUs only.) The running statistics that are
+evaluated and saved are process 0's.
 tqdm, matplotlib and safetensors are imported where they are used; a machine without them trains as well.
 """
 
 import argparse
 import csv
+import io
 import json
 import math
 import os
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,12 +102,42 @@ class Diverged(ArithmeticError):
     """The loss is no longer a finite number."""
 
 
+def processes() -> tuple[int, int]:
+    """Which process this is, and how many train together."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+FAILURES = (OSError, ValueError, ArithmeticError, ImportError)
+"""What ends a run with a sentence instead of a traceback."""
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What fails in one process ends all: the first that failed raises its error, the others SystemExit."""
+    rank, world = processes()
+    problem: Exception | None = None
+    try:
+        yield
+    except FAILURES as error:
+        problem = error
+    if world > 1:
+        first = torch.tensor(rank if problem else world)
+        dist.all_reduce(first, dist.ReduceOp.MIN)
+        if first.item() not in (rank, world):
+            raise SystemExit(1)
+    if problem:
+        raise problem
+
+
 def watched(
     learning: Iterable[tuple[Tensor, Tensor, Tensor]], total: int, label: str, shown: bool = True
 ) -> tuple[float, float]:
     """Go through an epoch of `steps`, with a progress bar: mean cross-entropy and accuracy in 0..1.
 
-    Raises `Diverged` within 20 steps of the first loss that is not finite.
+    Of several processes, all of them count, and all have to go through it. Raises `Diverged` within 20 steps
+    of the first loss that is not finite.
     """
     bar = None
     if shown and available("tqdm"):
@@ -108,28 +146,43 @@ def watched(
         bar = tqdm(total=total, desc=label, leave=False, dynamic_ncols=True)
     sums = torch.zeros(2, dtype=torch.float64)
     means = (0.0, 0.0)
-    for count, (loss, output, y) in enumerate(learning, start=1):
-        sums = sums.to(loss.device) + torch.stack([loss, (output.argmax(1) == y).float().mean()])
-        if count % 20 == 0 or count == total:
-            means = tuple((sums / count).tolist())
-            if not math.isfinite(means[0]):
-                raise Diverged(f"the loss is {means[0]} after {count} steps of {label}: try a lower --peak")
+    world = processes()[1]
+    try:
+        for count, (loss, output, y) in enumerate(learning, start=1):
+            sums = sums.to(loss.device) + torch.stack([loss, (output.argmax(1) == y).float().mean()])
             if bar:
-                bar.update(count - bar.n)
-                bar.set_postfix(loss=f"{means[0]:.3f}", accuracy=f"{means[1]:.1%}")
-    if bar:
-        bar.close()
+                bar.update()
+            if count % 20 == 0 or count == total:
+                means = tuple((added_up(sums) / (count * world)).tolist())
+                if not math.isfinite(means[0]):
+                    raise Diverged(f"the loss is {means[0]} at step {count} of {label}: try a lower --peak")
+                if bar:
+                    bar.set_postfix(loss=f"{means[0]:.3f}", accuracy=f"{means[1]:.1%}")
+    finally:
+        if bar:
+            bar.close()
     return means
 
 
+def added_up(sums: Tensor) -> Tensor:
+    """The sums of all processes, added; a copy, on the CPU."""
+    sums = sums.cpu().clone()
+    if processes()[1] > 1:
+        dist.all_reduce(sums)
+    return sums
+
+
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, images: data.Images, size: int = 500, rank: int = 0, world: int = 1
-) -> tuple[float, float]:
+def evaluate(network: nn.Module, images: data.Images, size: int = 500) -> tuple[float, float]:
     """Mean cross-entropy and accuracy in 0..1, in evaluation mode and float32; the mode is put back.
 
-    Several processes look at every world-th image each and add up what they counted.
+    Several processes look at every world-th image each and add up what they counted; before, all take
+    process 0's running statistics, which are the ones that are saved.
     """
+    rank, world = processes()
+    if world > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
     training = network.training
     network.eval()
     sums = torch.zeros(2, dtype=torch.float64)
@@ -138,16 +191,16 @@ def evaluate(
         sums[0] += F.cross_entropy(output, y, reduction="sum").cpu()
         sums[1] += (output.argmax(1) == y).sum().cpu()
     network.train(training)
-    if world > 1:
-        sums = sums.to(images.x.device)
-        dist.all_reduce(sums)
-    loss, right = (sums / len(images.y)).tolist()
+    loss, right = (added_up(sums) / len(images.y)).tolist()
     return loss, right
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is: the same settings give, on a CPU and with as many threads, the same weights."""
+    """What a run is: the same settings give, on a CPU and with as many threads, the same weights.
+
+    Raises ValueError for a number that no run can have.
+    """
 
     network: str = "se_resnet20"
     epochs: int = 20
@@ -159,6 +212,18 @@ class Settings:
     gate_decay: float | None = None
     mixed: bool = False
     images: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "images"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("peak", "weight_decay", "gate_decay"):
+            if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a finite number and not negative, got {value}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must lie between 0 and 2³¹ - 1, got {self.seed}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
 
 
 def grouped(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
@@ -179,7 +244,8 @@ def scheduled(optimizer: torch.optim.Optimizer, settings: Settings, total: int) 
     """The learning rate over `total` steps: up to the peak and down to zero, or down from it."""
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=total)
-    return OneCycleLR(optimizer, settings.peak, total_steps=total, pct_start=0.25, cycle_momentum=False)
+    rise = 0.25 if total != 4 else 0.3  # a quarter of 4 steps ends at step 0, and PyTorch divides by it
+    return OneCycleLR(optimizer, settings.peak, total_steps=total, pct_start=rise, cycle_momentum=False)
 
 
 def available(module: str) -> bool:
@@ -189,13 +255,54 @@ def available(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def replace(path: Path, write: Callable[[Path], object]) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there: whoever reads finds the old one or the new one."""
     beside = path.with_name(path.name + ".part")
-    write(beside)
-    with open(beside, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def npz_of(tensors: dict[str, Tensor]) -> bytes:
+    """What numpy.savez would write; a bare machine may lack NumPy too. float32 and int64 alone."""
+    kinds = {torch.float32: "<f4", torch.int64: "<i8"}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, t in tensors.items():
+            header = str({"descr": kinds[t.dtype], "fortran_order": False, "shape": tuple(t.shape)})
+            header += " " * (-(len(header) + 11) % 64) + "\n"
+            start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+            archive.writestr(f"{name}.npy", start + bytes(t.reshape(-1).view(torch.uint8).tolist()))
+    return file.getvalue()
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other runs out of a directory until this one ends, be it killed. Raises BlockingIOError.
+
+    On Windows, and where the file system has no locks, nobody is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"another process is training into {out}") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(folder)
 
 
 @dataclass
@@ -210,7 +317,7 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Weights and optimiser state as safetensors, the rest as JSON in the file's own header."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         optimizer = self.optimizer.state_dict()
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
@@ -222,64 +329,77 @@ class Run:
             "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
             "log": self.log,
         }
-        held = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        replace(path, lambda part: save_file(held, part, {"run": json.dumps(rest)}))
+        replace(path, save(held(tensors), {"run": json.dumps(rest)}))
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises ValueError for a damaged one or one of other settings."""
+        """Go on from a checkpoint. Raises ValueError for a damaged one or one of another run."""
         from safetensors import SafetensorError, safe_open
 
+        weights: dict[str, Tensor] = {}
+        state: dict[int, dict[str, Tensor]] = {}
         try:
             with safe_open(path, "pt") as file:
                 rest = json.loads(file.metadata()["run"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+                theirs, groups, schedule, log = (rest[k] for k in ("settings", "groups", "schedule", "log"))
+                for name in file.keys():
+                    tensor = file.get_tensor(name).clone()  # or it stays mapped to a file that is replaced
+                    part, _, name = name.partition(".")
+                    if part == "network":
+                        weights[name] = tensor
+                    else:
+                        number, _, name = name.partition(".")
+                        state.setdefault(int(number), {})[name] = tensor
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no checkpoint of this command, or a damaged one") from error
         now = asdict(self.settings)
-        if other := [f"{k} {v}, not {now.get(k)}" for k, v in rest["settings"].items() if v != now.get(k)]:
+        if other := [f"{k} {v}, not {now.get(k)}" for k, v in theirs.items() if v != now.get(k)]:
             raise ValueError(f"{path} belongs to another run: {'; '.join(other)}")
-        weights: dict[str, Tensor] = {}
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, name = name.partition(".")
-            if part == "network":
-                weights[name] = tensor
-            else:
-                number, _, name = name.partition(".")
-                state.setdefault(int(number), {})[name] = tensor
         load_weights(self.network, weights, path)
-        self.optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
-        self.schedule.load_state_dict(rest["schedule"])
-        self.log = rest["log"]
+        parameters = (p for group in self.optimizer.param_groups for p in group["params"])
+        if {number: {"momentum_buffer": p.shape} for number, p in enumerate(parameters)} != {
+            number: {name: t.shape for name, t in tensors.items()} for number, tensors in state.items()
+        }:
+            raise ValueError(f"{path} holds the optimiser state of another network")
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.schedule.load_state_dict(schedule)
+        self.log = log
 
     def leave(self, out: Path, last: bool) -> None:
-        """After an epoch: checkpoint, then log.csv and curve.png; after the last one the weights alone."""
-        if available("safetensors"):
-            self.save(out / "checkpoint.safetensors")
-        replace(out / "log.csv", self.write_log)
+        """After an epoch: log.csv and curve.png, after the last one the weights alone, then the checkpoint.
+
+        The checkpoint comes at the end, so that what it says is done is there.
+        """
+        replace(out / "log.csv", self.table())
         if available("matplotlib"):
             from seblock.plots import training
 
-            replace(out / "curve.png", lambda part: part.write_bytes(training.png_of(self.log)))
+            replace(out / "curve.png", training.png_of(self.log))
+        weights = held(self.network.state_dict())
+        if not available("safetensors"):
+            if last:
+                replace(out / "weights.npz", npz_of(weights))
+            return
         if last:
-            weights = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
-            if available("safetensors"):
-                from safetensors.torch import save_file
+            from safetensors.torch import save
 
-                replace(out / "weights.safetensors", lambda part: save_file(weights, part))
-            else:
-                import numpy as np
+            replace(out / "weights.safetensors", save(weights))
+        self.save(out / CHECKPOINT)
 
-                arrays = {name: t.numpy() for name, t in weights.items()}
-                with open(out / "weights.npz", "wb") as file:
-                    np.savez(file, **arrays)
+    def table(self) -> bytes:
+        """The log as CSV, one line an epoch, as a spreadsheet reads it."""
+        file = io.StringIO(newline="")
+        table = csv.DictWriter(file, fieldnames=list(self.log[0]))
+        table.writeheader()
+        table.writerows(self.log)
+        return file.getvalue().encode()
 
-    def write_log(self, path: Path) -> None:
-        """One line an epoch, as a spreadsheet reads it."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, fieldnames=list(self.log[0]))
-            table.writeheader()
-            table.writerows(self.log)
+
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", ("weights.safetensors", "weights.npz")
+
+
+def held(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as safetensors takes them: on the CPU and contiguous."""
+    return {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: object) -> None:
@@ -294,64 +414,112 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], source: object)
     network.load_state_dict(weights)
 
 
-def run(settings: Settings, directory: str | Path, out: Path, resume: bool = False) -> Run:
-    """Train on CIFAR-10 in `directory`; leaves checkpoint, log, curve and weights in `out`.
+def device_here(settings: Settings) -> torch.device:
+    """The GPU of this process, or the CPU. Raises ValueError for a GPU that cannot do what is asked."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    number, found = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if number >= found:
+        raise ValueError(f"{found} GPUs are too few: each process of a machine takes one")
+    torch.cuda.set_device(number)
+    if settings.mixed and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError("this GPU has no bfloat16: leave --mixed out")
+    return torch.device("cuda", number)
 
-    Raises FileNotFoundError, FileExistsError, ValueError or `Diverged`, each with one sentence.
-    """
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if settings.batch % world:
-        raise ValueError(f"a batch of {settings.batch} cannot be shared evenly by {world} processes")
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    checkpoint = out / "checkpoint.safetensors"
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(f"{checkpoint} exists: go on with --resume, or name another --out")
 
+def started(settings: Settings, out: Path, resume: bool, device: torch.device, each_epoch: int) -> Run:
+    """A run at its beginning or, with `resume` and a checkpoint, where that was left."""
+    checkpoint = out / CHECKPOINT
+    for path in (checkpoint, *(out / name for name in WEIGHTS)):
+        if path.exists() and not resume:
+            raise FileExistsError(f"{path} exists: go on with --resume, or name another --out")
+    if checkpoint.exists() and not available("safetensors"):
+        raise ValueError(f"{checkpoint} needs safetensors to be read: install it, or name another --out")
     torch.manual_seed(settings.seed)
     network: nn.Module = networks.named(settings.network)
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train = data.cifar10(directory, "train", settings.images)
-    test = data.cifar10(directory, "test", settings.images and min(settings.images, 10_000))
-    train, test = (data.Images(images.x.to(device), images.y.to(device)) for images in (train, test))
-    each_epoch = len(train.y) // settings.batch
-    if not each_epoch:
-        raise ValueError(f"{len(train.y)} images do not fill a batch of {settings.batch}")
     optimizer = torch.optim.SGD(grouped(network, settings), lr=settings.peak, momentum=0.9, nesterov=True)
     schedule = scheduled(optimizer, settings, settings.epochs * each_epoch)
     here = Run(settings, network, optimizer, schedule, [])
-    if resume and checkpoint.exists():
+    if checkpoint.exists():
         here.load(checkpoint)
-    learner = nn.parallel.DistributedDataParallel(network) if world > 1 else network
-    if rank == 0:
-        out.mkdir(parents=True, exist_ok=True)
-        if not available("safetensors"):
-            print(
-                "safetensors is not installed: no checkpoints, and the weights go into an npz file at the end"
-            )
+    return here
 
-    for epoch in range(len(here.log), settings.epochs):
-        began = time.perf_counter()
-        seed = settings.seed * 100_000 + epoch
-        torch.manual_seed(seed)
-        seen = batches(train, settings.batch, seed, rank, world)
-        learning = steps(learner, seen, F.cross_entropy, optimizer, schedule, settings.mixed)
-        label = f"epoch {epoch + 1} of {settings.epochs}"
-        loss, accuracy = watched(learning, each_epoch, label, shown=rank == 0)
-        test_loss, test_accuracy = evaluate(network, test, rank=rank, world=world)
-        row = {
-            "epoch": epoch + 1,
-            "loss": loss,
-            "accuracy": accuracy,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
-            "seconds": time.perf_counter() - began,
-        }
-        here.log.append(row)
+
+LEFT_OUT = {
+    "tqdm": "no progress bar",
+    "matplotlib": "no curve.png",
+    "safetensors": "no checkpoint to resume from, and the weights in weights.npz",
+}
+
+
+def run(
+    settings: Settings,
+    directory: str | Path,
+    out: str | Path,
+    resume: bool = False,
+    download: bool = False,
+    bar: bool = True,
+) -> Run:
+    """Train on CIFAR-10 in `directory`; leaves checkpoint, log, curve and weights in `out`.
+
+    resume: from the checkpoint in `out`, if there is one. download: fetch the images first, if missing.
+    Raises OSError, ValueError, `Diverged`, or ImportError for `download` without pooch, each in a sentence.
+    """
+    out, (rank, world) = Path(out), processes()
+    with ExitStack() as until_the_end:
+        with together():
+            if download and int(os.environ.get("LOCAL_RANK", rank)) == 0:
+                data.download_cifar10(directory)
+        with together():
+            if settings.batch % world:
+                raise ValueError(f"a batch of {settings.batch} cannot be shared evenly by {world} processes")
+            device = device_here(settings)
+            train = data.cifar10(directory, "train", settings.images)
+            test = data.cifar10(directory, "test", settings.images and min(settings.images, 10_000))
+            train, test = (data.Images(images.x.to(device), images.y.to(device)) for images in (train, test))
+            each_epoch = len(train.y) // settings.batch
+            if not each_epoch:
+                raise ValueError(f"{len(train.y)} images do not fill a batch of {settings.batch}")
+            if rank == 0:
+                out.mkdir(parents=True, exist_ok=True)
+                until_the_end.enter_context(alone(out))
+                tempfile.TemporaryFile(dir=out).close()  # better now than after an epoch
+            here = started(settings, out, resume, device, each_epoch)
+        with together():
+            if int(added_up(torch.tensor(len(here.log)))) != world * len(here.log):
+                raise ValueError(f"not all processes see the same checkpoint: all must share {out}")
         if rank == 0:
-            here.leave(out, last=epoch + 1 == settings.epochs)
-            print(f"{label}: " + ", ".join(f"{name} {row[name]:.4g}" for name in list(row)[1:]), flush=True)
+            if missing := [f"{name} ({what})" for name, what in LEFT_OUT.items() if not available(name)]:
+                print(f"not installed: {'; '.join(missing)}", flush=True)
+            if len(here.log) == settings.epochs:
+                print(f"the run in {out} is finished: nothing to do", flush=True)
+        learner = nn.parallel.DistributedDataParallel(here.network) if world > 1 else here.network
+        for epoch in range(len(here.log), settings.epochs):
+            began = time.perf_counter()
+            seed = settings.seed * 100_000 + epoch
+            torch.manual_seed(seed)
+            seen = batches(train, settings.batch, seed, rank, world)
+            learning = steps(learner, seen, F.cross_entropy, here.optimizer, here.schedule, settings.mixed)
+            label = f"epoch {epoch + 1} of {settings.epochs}"
+            loss, accuracy = watched(learning, each_epoch, label, shown=bar and rank == 0)
+            test_loss, test_accuracy = evaluate(here.network, test)
+            if not math.isfinite(test_loss):
+                raise Diverged(f"the test loss is {test_loss} after {label}: try a lower --peak")
+            row = {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "accuracy": accuracy,
+                "test_loss": test_loss,
+                "test_accuracy": test_accuracy,
+                "seconds": time.perf_counter() - began,
+            }
+            here.log.append(row)
+            with together():
+                if rank == 0:
+                    here.leave(out, last=epoch + 1 == settings.epochs)
+                    said = ", ".join(f"{name} {row[name]:.4g}" for name in list(row)[1:])
+                    print(f"{label}: {said}", flush=True)
     return here
 
 
@@ -361,6 +529,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m seblock.train", description="Train on CIFAR-10.")
     add = parser.add_argument
     add("--data", required=True, help="directory of CIFAR-10's binary version")
+    add("--download", action="store_true", help="fetch it into --data (170 MB), if it is not there")
     add("--out", required=True, type=Path, help="directory for checkpoint, log, curve and weights")
     add("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     add("--network", default=defaults.network, help="resnet20, se_resnet20, se_resnet56, se_resnet20_r2, …")
@@ -374,18 +543,23 @@ def main(arguments: list[str] | None = None) -> None:
     add("--mixed", action="store_true", help="bfloat16 where it does no harm, for GPUs and CPUs that have it")
     add("--images", type=int, help="train and test on so many images only, for a short try")
     options = vars(parser.parse_args(arguments))
-    directory, out, resume = (options.pop(name) for name in ("data", "out", "resume"))
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    if several:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    directory, out, resume, download = (options.pop(name) for name in ("data", "out", "resume", "download"))
     try:
-        run(Settings(**options), directory, out, resume)
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+        run(Settings(**options), directory, out, resume, download, bar=sys.stderr.isatty())
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command with --resume goes on after the last whole epoch")
-    except (OSError, ValueError, ArithmeticError) as error:
-        sys.exit(f"seblock.train: {error}")
+        if processes()[0] == 0:
+            print("stopped; --resume goes on after the last whole epoch", file=sys.stderr)
+        sys.exit(130)
+    except FAILURES as error:
+        # At once, because the launcher ends all processes when one has failed. All diverge: one says so.
+        if processes()[0] == 0 or not isinstance(error, Diverged):
+            print(f"seblock.train: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
     finally:
-        if several:
+        if processes()[1] > 1:
             dist.destroy_process_group()
 
 
