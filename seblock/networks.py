@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seblock.blocks import SELayer
-from seblock.functional import expect_maps
+from seblock.functional import expect_maps, squeeze
 
 Gate = Callable[[int], nn.Module]
 Placement = Literal["standard", "PRE", "POST", "Identity"]
@@ -192,16 +192,45 @@ def imagenet_resnet(
     return ResNet(stem, stages, inputs, classes)
 
 
+class AddedTerm(nn.Module):
+    """x + f(z), z the means of x's channels, f two Linear layers: what SE multiplies with, added instead."""
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = channels // reduction
+        self.f = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(squeeze(x))[:, :, None, None]
+
+
+def layers(gate: Gate, width: int, dilations: Sequence[int]) -> list[nn.Module]:
+    """For each dilation: convolution 3×3, BatchNorm, ReLU, gate. (N, 3, H, W) -> (N, width, H, W)."""
+    inputs, stack = 3, []
+    for d in dilations:
+        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
+        stack += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
+        inputs = width
+    return stack
+
+
 def painter(gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1)) -> nn.Sequential:
     """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
 
-    For each dilation: convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
-    (1, 1, 1) see 7×7 pixels, (1, 3, 9) see 27×27 with as many parameters.
+    For each dilation a convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
+    (1, 1, 1) see 7×7 pixels, (4, 4, 8) see 33×33 with as many parameters.
     """
-    layers: list[nn.Module] = []
-    inputs = 3
-    for d in dilations:
-        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
-        layers += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
-        inputs = width
-    return nn.Sequential(*layers, nn.Conv2d(width, 1, kernel_size=1))
+    return nn.Sequential(*layers(gate, width, dilations), nn.Conv2d(width, 1, kernel_size=1))
+
+
+def reader(gate: Gate = nn.Identity, hidden: int = 0, width: int = 24) -> nn.Sequential:
+    """The same layers, and classes instead of a picture: (N, 3, H, W) -> (N, 10).
+
+    The mean over the positions, then one Linear layer, or, with `hidden` units, Linear, BatchNorm, ReLU,
+    Linear.
+    """
+    head: list[nn.Module] = [nn.Linear(width, 10)]
+    if hidden:
+        head = [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 10)]
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers(gate, width, (1, 1, 1)), *pool, *head)
