@@ -67,27 +67,27 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
             if isinstance(output, Tensor) and output.shape == u.shape:
                 received[module] = u.new_empty(0, *u.shape[1:])
 
-    found: dict[nn.Module, str] = {}
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     with _evaluating(model), torch.random.fork_rng(devices):
         with ExitStack() as hooks:
             for module in model.modules():
                 hooks.callback(module.register_forward_hook(look).remove)
             model(_to_its_device(images[:2], model))
-        for name, module in reversed(list(model.named_modules())):  # those within a module come before it
-            if module in received and not any(inner in found for inner in module.modules()):
-                if _is_gate(module, received[module]):
-                    found[module] = name
-    return list(found.values())[::-1]
+        gates = {m: name for name, m in model.named_modules() if m in received and _is_gate(m, received[m])}
+    return [
+        name for gate, name in gates.items() if not any(m in gates for m in gate.modules() if m is not gate)
+    ]
 
 
 def _is_gate(module: nn.Module, like: Tensor) -> bool:
     """Whether the module, called alone on random maps of a size, type and place like those, is a gate."""
     channels, height, width = like.shape[1:]
     size = (1, channels, max(height, 3), max(width, 3))  # at a single position any function is a factor
-    rounding = 8 * torch.finfo(like.dtype).eps
+    kind = torch.finfo(like.dtype)
     generator = torch.Generator().manual_seed(0)
     for strength in STRENGTHS:
+        if 1000 * strength**2 > kind.max:  # half precision could not hold a norm's squares
+            break
         means = torch.randn(1, channels, 1, 1, generator=generator)
         u = (strength * (means + torch.randn(size, generator=generator))).to(like)
         u = torch.cat([u, u, -u, 2 * u])
@@ -98,7 +98,7 @@ def _is_gate(module: nn.Module, like: Tensor) -> bool:
         if s is None:
             return False
         once, again, negative, double = s.abs().chunk(4)
-        equal = partial(torch.allclose, rtol=0, atol=max(1e-3, rounding) * float(s.abs().max()))
+        equal = partial(torch.allclose, rtol=0, atol=max(1e-3, 8 * kind.eps) * float(s.abs().max()))
         if not equal(once, again):  # random, as dropout is
             return False
         if not equal(once, negative) or not (equal(once, double) or equal(once, 2 * double)):
@@ -168,7 +168,7 @@ def _after_each(
 def record(
     model: nn.Module,
     loader: Iterable[Tensor | Sequence[Tensor]],
-    names: Sequence[str] = (),
+    names: Iterable[str] = (),
     squeezed: bool = False,
 ) -> Record:
     """s of every gate for every image of the loader, in eval mode: (images, C) each, float16.
@@ -181,7 +181,7 @@ def record(
     s: dict[str, list[Tensor]] = {}
     z: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []
-    images = 0
+    gates, images = list(names), 0
 
     def keep(name: str, u: Tensor, x: Tensor) -> None:
         factors = _factors(u, x)
@@ -195,18 +195,20 @@ def record(
         for batch in loader:
             x, *rest = [batch] if isinstance(batch, Tensor) else batch
             if not images:
-                names = list(names) or find(model, x)
-                hooks.enter_context(_after_each(model, names, keep))
+                gates = gates or find(model, x)
+                if not gates:
+                    raise ValueError("the model has no channel gate that is a module of its own")
+                hooks.enter_context(_after_each(model, gates, keep))
             model(_to_its_device(x, model))
             images += len(x)
             labels += [y.cpu() for y in rest[:1] if isinstance(y, Tensor) and y.ndim == 1]
-    if not images or not names:
-        raise ValueError(f"nothing to record: {images} images, {len(names)} gates")
-    for name in names:
+    if not images:
+        raise ValueError("there are no images to record")
+    for name in gates:
         if (rows := sum(map(len, s.get(name, [])))) != images:
             raise ValueError(f"{name!r} was called for {rows} maps with {images} images, not once for each")
     return Record(
-        {name: torch.cat(s.pop(name)) for name in names},
+        {name: torch.cat(s.pop(name)) for name in gates},
         {name: torch.cat(z.pop(name)) for name in list(z)},
         torch.cat(labels) if labels else None,
     )
