@@ -210,6 +210,7 @@ class Settings:
     schedule: str = "one-cycle"
     weight_decay: float = 5e-4
     gate_decay: float | None = None
+    beta: float = 0.0
     mixed: bool = False
     images: int | None = None
 
@@ -224,6 +225,13 @@ class Settings:
             raise ValueError(f"seed must lie between 0 and 2³¹ - 1, got {self.seed}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+
+
+def start_at(network: nn.Module, beta: float) -> None:
+    """Set β of each BatchNorm that ends a residual branch, and so z's mean where a gate stands behind it."""
+    for block in network.modules():
+        if isinstance(block, networks.ResidualBlock) and isinstance(block.branch, nn.Sequential):
+            nn.init.constant_(block.branch[-1].bias, beta)
 
 
 def grouped(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
@@ -437,6 +445,7 @@ def started(settings: Settings, out: Path, resume: bool, device: torch.device, e
         raise ValueError(f"{checkpoint} needs safetensors to be read: install it, or name another --out")
     torch.manual_seed(settings.seed)
     network: nn.Module = networks.named(settings.network)
+    start_at(network, settings.beta)
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(grouped(network, settings), lr=settings.peak, momentum=0.9, nesterov=True)
     schedule = scheduled(optimizer, settings, settings.epochs * each_epoch)
@@ -540,6 +549,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--schedule", choices=SCHEDULES, default=defaults.schedule)
     add("--weight-decay", type=float, default=defaults.weight_decay)
     add("--gate-decay", type=float, help="weight decay of the gates' two layers, if another")
+    add("--beta", type=float, default=defaults.beta, help="where the BatchNorm at a branch's end starts")
     add("--mixed", action="store_true", help="bfloat16 where it does no harm, for GPUs and CPUs that have it")
     add("--images", type=int, help="train and test on so many images only, for a short try")
     options = vars(parser.parse_args(arguments))
