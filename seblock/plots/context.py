@@ -1,0 +1,67 @@
+"""Figures of 09_context_decides."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seblock.data import Puzzle, distance
+from seblock.plots import BLUE, RED, Picture, canvas, image, rounded, styled
+
+STUCK = 0.6
+"""A painter that gets fewer right than this has not learned to use the cue: half is right by chance."""
+
+
+@styled
+def painted(p: Puzzle, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> Picture:
+    """Images of the puzzle, one a row: the three channels, what each network painted, the target."""
+    figure, axes = canvas(len(rows), 4 + len(outputs), 2.2 * len(rows) + 0.6)
+    for line, n in zip(axes, rows, strict=True):
+        maps = {"channel 1": p.x[n, 0], "channel 2": p.x[n, 1], "cue": p.x[n, 2]}
+        maps |= {name: output[n, 0] for name, output in outputs.items()} | {"target": p.target[n, 0]}
+        for ax, (name, pixels) in zip(line, maps.items(), strict=True):
+            image(ax, pixels, name if n == rows[0] else "")
+    figure.supxlabel("black 0, white 1", fontsize=15)
+    told = []
+    for name, output in outputs.items():
+        off, of_other = (float(distance(output, t)[list(rows)].mean().sqrt()) for t in (p.target, p.other))
+        told.append(f"{name} is {rounded(off)} from the named digit, {rounded(of_other)} from the other")
+    return figure, f"{len(rows)} images. In the mean over pixels and images, {'; '.join(told)}."
+
+
+@styled
+def by_cue(means: Mapping[str, Tensor]) -> Picture:
+    """Mean gates of each block for both cues, (2, C) each, channels sorted by the difference."""
+    figure, axes = canvas(len(means), 1, 6.6)
+    told = []
+    for ax, (name, mean) in zip(axes.flat, means.items(), strict=True):
+        difference = mean[1] - mean[0]
+        order = difference.argsort()
+        drawn = ax.imshow(mean[:, order].numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        ax.set(title=name, xticks=[], yticks=[0, 1], yticklabels=["upright", "level"])
+        told.append(f"{name}: {int((difference.abs() > 0.2).sum())} of {len(difference)}")
+    axes[-1, 0].set_xlabel("channels, sorted by how much more they open for level stripes")
+    figure.colorbar(drawn, ax=list(axes.flat), label="mean gate", ticks=[0, 0.5, 1])
+    return figure, f"Gates that differ by more than 0.2 between the cues. {'; '.join(told)}."
+
+
+@styled
+def over_seeds(results: Mapping[str, Sequence[float]], label: str, chance: float) -> Picture:
+    """A dot for each seed, a line for each network; results in 0..1."""
+    figure, axes = canvas(1, 1, 1.2 + 0.75 * len(results))
+    ax = axes[0, 0]
+    for y, values in enumerate(results.values()):
+        shift = 0.28 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)
+        ax.plot([100 * v for v in values], y + shift, "o", color=BLUE, markersize=10, alpha=0.7)
+    ax.axvline(100 * chance, color=RED, linestyle="--", label=f"chance, {100 * chance:.0f} %")
+    ax.set_yticks(range(len(results)), list(results))
+    ax.set(xlim=(-3, 103), ylim=(len(results) - 0.5, -0.5), xlabel=label)
+    ax.grid(axis="x", color="#dddddd")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    told = [
+        f"{name}, median {100 * float(torch.tensor(values).median()):.0f} %, "
+        f"{min(values):.0%} to {max(values):.0%}"
+        for name, values in results.items()
+    ]
+    return figure, f"{label[0].upper()}{label[1:]}, by seed. {'; '.join(told)}."
