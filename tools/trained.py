@@ -1,21 +1,27 @@
 """Make what stands in seblock/trained: each command writes its files anew.
 
-python tools/trained.py puzzles             some hundred small networks, an hour on two cores
-python tools/trained.py cifar10 RUNS        from the directories that `python -m seblock.train` left in RUNS
-python tools/trained.py gates DATA          with CIFAR-10's binary version in DATA, after cifar10
+python tools/trained.py puzzles            a hundred small networks, half an hour on two cores
+python tools/trained.py cifar10 RUNS       from the directories that `python -m seblock.train` left in RUNS
+python tools/trained.py gates DATA RUNS    the same, with CIFAR-10's binary version in DATA
 """
 
 import argparse
 import csv
+import dataclasses
+import json
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seblock import blocks, cost, data, gates, networks, train
@@ -107,7 +113,7 @@ GATES = ("3", "7", "11")
 
 @torch.no_grad()
 def read(name: str, seed: int) -> Row:
-    """Train one reader; what share of 1,000 test images it puts into the named digit's class, or the other's."""
+    """Train one reader; what share of 1,000 test images it takes for the named digit, or for the other."""
     torch.manual_seed(seed)
     network, puzzle = READERS[name].build(), data.painting_puzzle(2000, seed)
     with torch.enable_grad():
@@ -136,6 +142,121 @@ def puzzles() -> None:
             write(file, sorted(rows, key=lambda row: (list(names).index(row["network"]), row["seed"])))
 
 
+def runs_in(directory: Path) -> dict[Path, dict[str, Any]]:
+    """What the checkpoints below a directory say of their runs: settings and log."""
+    found = {}
+    for path in sorted(directory.glob("*/checkpoint.safetensors")):
+        with safe_open(path, "pt") as file:
+            found[path.parent] = json.loads(file.metadata()["run"])
+    return found
+
+
+def cifar10(runs: Path) -> None:
+    """The log of each run in one table, and the weights of each network's median seed."""
+    rows, ends = [], defaultdict(list)
+    for place, run in runs_in(runs).items():
+        settings = dataclasses.asdict(train.Settings(**run["settings"]))
+        kept = {key: settings[key] for key in ("network", "epochs", "seed", "gate_decay", "beta")}
+        if len(run["log"]) < settings["epochs"]:
+            sys.exit(f"{place} is not finished")
+        for line in run["log"]:
+            numbers = {key: round(line[key], 4) for key in line if key not in ("epoch", "seconds")}
+            rows.append({**kept, "epoch": line["epoch"], **numbers})
+        if settings["gate_decay"] is None and not settings["beta"]:
+            ends[settings["network"], settings["epochs"]].append((run["log"][-1]["test_accuracy"], place))
+    write("cifar10", rows)
+    for (network, epochs), finished in ends.items():
+        _, place = sorted(finished)[(len(finished) - 1) // 2]
+        weights = load_file(place / "weights.safetensors")
+        save_file(weights, FOLDER / f"{network}_{epochs}.safetensors")
+
+
+def renewed(network: nn.Module, images: data.Images) -> None:
+    """Measure the means and spreads of every BatchNorm anew, on 100 batches as they come."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over all batches
+    network.train()
+    for x in images.x[:12_800].split(128):
+        network(data.normalised(x))
+    network.eval()
+
+
+@torch.no_grad()
+def looked_at(place: Path, directory: Path) -> tuple[list[Row], list[Row], gates.Record]:
+    """One run's network: its accuracy with other gates, its gates' spreads, and the gates themselves."""
+    run = runs_in(place.parent)[place]
+    settings = train.Settings(**run["settings"])
+    kept = {key: getattr(settings, key) for key in ("network", "epochs", "seed", "gate_decay", "beta")}
+    network = networks.named(settings.network).eval()
+    network.load_state_dict(load_file(place / "weights.safetensors"))
+    test = data.cifar10(directory, "test")
+    batches = zip(data.normalised(test.x).split(500), test.y.split(500), strict=True)
+    recorded = gates.record(network, batches, squeezed=True)
+
+    rows: list[Row] = []
+
+    def note(what: str, within: str, context: AbstractContextManager[None]) -> None:
+        with context:
+            rows.append(
+                {**kept, "gates": what, "within": within, "accuracy": train.evaluate(network, test)[1]}
+            )
+
+    note("own", "", nullcontext())
+    for within in ("", "stages.0", "stages.1", "stages.2"):
+        note("channel's mean", within, gates.frozen(network, recorded, within))
+        note("another image's", within, gates.shuffled(network, recorded, 0, within))
+        note("one", within, gates.clamped(network, recorded, 1.0, within))
+    note("one half", "", gates.clamped(network, recorded, 0.5))
+    for seed in (1, 2):
+        note("another image's", "", gates.shuffled(network, recorded, seed))
+    of_class = {name: gates.by_class(s, test.y).mean[test.y] for name, s in recorded.s.items()}
+    note("class's mean", "", gates.replaced(network, of_class))
+    of_block = {name: float(s.float().mean()) for name, s in recorded.s.items()}
+    note("block's mean", "", gates.replaced(network, of_block))
+    with gates.clamped(network, recorded, 1.0):
+        renewed(network, data.cifar10(directory, "train"))
+        note("one, BatchNorm anew", "", nullcontext())
+
+    summaries: list[Row] = []
+    for name, s in recorded.s.items():
+        split = gates.variance_split(s, test.y)
+        summaries.append(
+            {
+                **kept,
+                "gate": name,
+                "mean": round(float(s.float().mean()), 4),
+                "between images": round(float((split.between + split.within).mean().sqrt()), 5),
+                "between channels": round(float(s.double().mean(0).std()), 5),
+                "between classes": round(gates.class_specificity(s, test.y), 4),
+            }
+        )
+    return rows, summaries, recorded
+
+
+def learned_gates(directory: Path, runs: Path) -> None:
+    """Every SE run's gates and what they are worth; of the longest run the gates themselves, 2,000 images."""
+    accuracies, summaries = [], []
+    found = {
+        place: run for place, run in runs_in(runs).items() if run["settings"]["network"].startswith("se_")
+    }
+    longest = max(found, key=lambda place: found[place]["settings"]["epochs"])
+    for place in found:
+        print(place, flush=True)
+        rows, summary, recorded = looked_at(place, directory)
+        accuracies += rows
+        summaries += summary
+        if place == longest:
+            assert recorded.labels is not None
+            held = {f"s.{name}": s[:2000] for name, s in recorded.s.items()}
+            held |= {f"z.{name}": z[:2000] for name, z in recorded.z.items()}
+            held["labels"] = recorded.labels[:2000].to(torch.uint8)
+            save_file({name: t.contiguous() for name, t in held.items()}, FOLDER / "gates.safetensors")
+    write("interventions", accuracies)
+    write("gates", summaries)
+
+
 def write(name: str, rows: Sequence[Row]) -> None:
     """A CSV file in seblock/trained."""
     with open(FOLDER / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
@@ -146,4 +267,18 @@ def write(name: str, rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
-    puzzles()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("puzzles")
+    commands.add_parser("cifar10").add_argument("runs", type=Path)
+    gate_options = commands.add_parser("gates")
+    gate_options.add_argument("data", type=Path)
+    gate_options.add_argument("runs", type=Path)
+    options = parser.parse_args()
+    match options.command:
+        case "puzzles":
+            puzzles()
+        case "cifar10":
+            cifar10(options.runs)
+        case "gates":
+            learned_gates(options.data, options.runs)
