@@ -99,7 +99,11 @@ def batches(
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer a finite number."""
+    """The loss is no number any more, or beyond `LARGEST_LOSS`."""
+
+
+LARGEST_LOSS = 1000.0
+"""Guessing among ten classes costs ln 10 = 2.3."""
 
 
 def processes() -> tuple[int, int]:
@@ -136,8 +140,8 @@ def watched(
 ) -> tuple[float, float]:
     """Go through an epoch of `steps`, with a progress bar: mean cross-entropy and accuracy in 0..1.
 
-    Of several processes, all of them count, and all have to go through it. Raises `Diverged` within 20 steps
-    of the first loss that is not finite.
+    Several processes add up what they count, so all have to go through it. Raises `Diverged`, within 20
+    steps, when the mean cross-entropy is no number or beyond `LARGEST_LOSS`.
     """
     bar = None
     if shown and available("tqdm"):
@@ -154,8 +158,10 @@ def watched(
                 bar.update()
             if count % 20 == 0 or count == total:
                 means = tuple((added_up(sums) / (count * world)).tolist())
-                if not math.isfinite(means[0]):
-                    raise Diverged(f"the loss is {means[0]} at step {count} of {label}: try a lower --peak")
+                if not means[0] < LARGEST_LOSS:  # nor is nan
+                    raise Diverged(
+                        f"the loss is {means[0]:.3g} at step {count} of {label}: try a lower --peak"
+                    )
                 if bar:
                     bar.set_postfix(loss=f"{means[0]:.3f}", accuracy=f"{means[1]:.1%}")
     finally:
@@ -221,6 +227,8 @@ class Settings:
         for name in ("peak", "weight_decay", "gate_decay"):
             if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a finite number and not negative, got {value}")
+        if not math.isfinite(self.beta):
+            raise ValueError(f"beta must be a finite number, got {self.beta}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2³¹ - 1, got {self.seed}")
         if self.schedule not in SCHEDULES:
@@ -231,7 +239,7 @@ def start_at(network: nn.Module, beta: float) -> None:
     """Set β of each BatchNorm that ends a residual branch, and so z's mean where a gate stands behind it."""
     for block in network.modules():
         if isinstance(block, networks.ResidualBlock) and isinstance(block.branch, nn.Sequential):
-            nn.init.constant_(block.branch[-1].bias, beta)
+            nn.init.constant_(block.branch[-1].get_parameter("bias"), beta)
 
 
 def grouped(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
@@ -360,6 +368,7 @@ class Run:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no checkpoint of this command, or a damaged one") from error
         now = asdict(self.settings)
+        theirs = asdict(Settings()) | theirs  # one of before a setting came has that setting's default
         if other := [f"{k} {v}, not {now.get(k)}" for k, v in theirs.items() if v != now.get(k)]:
             raise ValueError(f"{path} belongs to another run: {'; '.join(other)}")
         load_weights(self.network, weights, path)
