@@ -127,6 +127,7 @@ GATES = {
     "ECA": lambda: ECA(8),
     "mean and maximum": lambda: Scale(lambda z: z.sigmoid(), mean_and_max),
     "blind to the sign": lambda: Scale(lambda z: z.sigmoid(), standard_deviation),
+    "blind to the strength": lambda: Scale(lambda z: F.normalize(z).sigmoid()),
     "one gate alone depends on the image": lambda: Scale(
         lambda z: F.pad(z[:, :1].sigmoid(), (0, 7), value=1.0)
     ),
@@ -355,6 +356,7 @@ def test_s_is_nan_where_a_channel_is_zero_everywhere_and_right_where_it_is_tiny(
     u[0, 1], u[2, 3] = 0, 0
     u[1, 2] = 1e-30 * u[1, 2]
     u[1, 0, 1:] = 0
+    u[0, 2] = -u[0, 2].relu()
     gate = Scale(lambda z: torch.full_like(z, -0.75))
     s = record(nn.Sequential(gate), [u], names=["0"]).s["0"]
     expected = torch.full((3, 4), -0.75)

@@ -1,0 +1,130 @@
+"""The gates of timm's and torchvision's networks are found, each of them and nothing else.
+
+Neither library is needed by seblock, so plain `pytest` passes this file over by its name. It wants an
+environment of its own: see `make peers`.
+"""
+
+from collections import Counter
+
+import pytest
+import timm
+import torch
+import torchvision
+from timm.layers import EcaModule, GlobalContext, LayerScale2d, RmsNorm2d, SEModule
+from timm.layers.cbam import CbamModule
+from timm.layers.grn import GlobalResponseNorm
+from torch import nn
+
+from seblock.gates import clamped, find, frozen, record
+
+TIMM = {
+    "seresnet50": {"SEModule": 16},
+    "legacy_seresnext26_32x4d": {"SEModule": 8},
+    "legacy_senet154": {"SEModule": 50},
+    "nf_seresnet26": {"SEModule": 8},
+    "dm_nfnet_f0": {"SEModule": 12},
+    "regnety_008": {"SEModule": 14},
+    "rexnet_100": {"SEModule": 13},
+    "efficientnet_b0": {"SqueezeExcite": 16},
+    "mobilenetv3_large_100": {"SqueezeExcite": 8},
+    "ghostnet_100": {"SqueezeExcite": 7},
+    "tinynet_a": {"SqueezeExcite": 19},
+    "mixnet_s": {"SqueezeExcite": 13},
+    "ecaresnet50d": {"EcaModule": 16},
+    "ese_vovnet19b_dw": {"EffectiveSEModule": 4},
+    "hgnet_tiny": {"EseModule": 5},
+    "resnet50": {},
+    "convnext_atto": {},
+    "convnextv2_atto": {},  # global response norm
+    "gcresnet50t": {},  # an added term
+    "skresnet18": {},  # out of reach: no module of their own
+    "resnest14d": {},
+    "lambda_resnet26t": {},
+    "densenet121": {},
+}
+
+TORCHVISION = {
+    "mobilenet_v3_large": 8,
+    "mobilenet_v3_small": 9,
+    "efficientnet_b0": 16,
+    "efficientnet_v2_s": 30,
+    "regnet_y_400mf": 16,
+    "resnet50": 0,
+    "convnext_tiny": 0,
+    "swin_t": 0,
+    "googlenet": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 64, 64)
+
+
+def kinds(network, names):
+    return Counter(type(network.get_submodule(name)).__name__ for name in names)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_the_gates_of_a_timm_network_are_found(name, images):
+    network = timm.create_model(name)
+    assert kinds(network, find(network, images)) == TIMM[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "gates"),
+    [
+        ("vit_tiny_patch16_224", 224, 0),
+        ("swin_tiny_patch4_window7_224", 224, 0),
+        ("coatnet_0_rw_224", 224, 5),
+        ("fastvit_t8", 256, 1),
+    ],
+)
+def test_transformers_have_the_gates_of_their_convolutions(name, size, gates):
+    network = timm.create_model(name)
+    assert kinds(network, find(network, torch.randn(1, 3, size, size))).total() == gates
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_gates_of_a_torchvision_network_are_found(name, images):
+    network = getattr(torchvision.models, name)(weights=None)
+    assert kinds(network, find(network, images)).total() == TORCHVISION[name]
+    assert set(kinds(network, find(network, images))) <= {"SqueezeExcitation"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        (lambda: SEModule(16), ["0"]),
+        (lambda: EcaModule(16), ["0"]),
+        (lambda: CbamModule(16), ["0.channel"]),
+        (lambda: GlobalContext(16), ["0"]),
+        (lambda: GlobalContext(16, fuse_add=True, fuse_scale=False), []),
+        (lambda: GlobalResponseNorm(16, channels_last=False), []),
+        (lambda: RmsNorm2d(16), []),
+        (lambda: LayerScale2d(16), []),
+    ],
+)
+def test_layers_with_random_weights_are_told_apart(layer, found):
+    network = nn.Sequential(layer())
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    assert find(network, torch.randn(2, 16, 8, 8)) == found
+
+
+def test_gates_are_recorded_and_replaced(images):
+    network = timm.create_model("seresnet18", zero_init_last=False).eval()
+    recorded = record(network, [images])
+    assert [s.shape[1] for s in recorded.s.values()] == [64, 64, 128, 128, 256, 256, 512, 512]
+    assert all(((0 < s) & (s < 1) | s.isnan()).all() for s in recorded.s.values())
+    with torch.no_grad():
+        before = network(images)
+        for intervention in (clamped(network, recorded), frozen(network, recorded, "layer4")):
+            with intervention:
+                assert (network(images) - before).abs().max() > 1e-4
+        assert torch.equal(network(images), before)
