@@ -116,8 +116,8 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
     largest = u.flatten(2).abs().argmax(dim=2, keepdim=True)
     s = (x.flatten(2).gather(2, largest) / u.flatten(2).gather(2, largest)).squeeze(2)
     kind = torch.finfo(x.dtype)
-    allowed = 8 * (kind.eps * x.abs().amax(dim=(2, 3), keepdim=True) + kind.tiny)
-    return s if ((x - rescale(u, s.nan_to_num())).abs() <= allowed).all() else None
+    error = (x - rescale(u, s.nan_to_num())).abs().amax(dim=(2, 3))
+    return s if (error <= 8 * (kind.eps * x.abs().amax(dim=(2, 3)) + kind.tiny)).all() else None
 
 
 @contextmanager
