@@ -1,10 +1,13 @@
 """The checks that the notebooks call, one file a notebook: `exercises.check_squeeze(my_squeeze)`."""
 
+from seblock.exercises.cifar10 import check_difference, check_rate
+from seblock.exercises.context import check_means_by_cue, check_view
 from seblock.exercises.convolution import check_terms, check_true_convolution
 from seblock.exercises.entanglement import check_field, check_rank
 from seblock.exercises.excitation import check_excite, check_gate_weights
 from seblock.exercises.exercise import Exercise, Verdict
 from seblock.exercises.implementations import check_move, check_parameters
+from seblock.exercises.learned_gates import check_fold_into_norm, check_specificity
 from seblock.exercises.rescale import check_fold, check_rescale
 from seblock.exercises.residual_block import check_block, check_extra
 from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
@@ -13,17 +16,23 @@ __all__ = [
     "Exercise",
     "Verdict",
     "check_block",
+    "check_difference",
     "check_excite",
     "check_extra",
     "check_field",
     "check_fold",
+    "check_fold_into_norm",
     "check_gate_weights",
     "check_masked_squeeze",
+    "check_means_by_cue",
     "check_move",
     "check_parameters",
     "check_rank",
+    "check_rate",
     "check_rescale",
+    "check_specificity",
     "check_squeeze",
     "check_terms",
     "check_true_convolution",
+    "check_view",
 ]

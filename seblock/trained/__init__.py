@@ -1,4 +1,4 @@
-"""What was trained beforehand: weights (safetensors), and results over seeds (CSV). Made by tools/trained.py."""
+"""What was trained in advance: weights (safetensors) and results over seeds (CSV), by tools/trained.py."""
 
 import csv
 from pathlib import Path
@@ -18,7 +18,7 @@ def tensors(name: str) -> dict[str, Tensor]:
 
 
 def load(network: Network, name: str) -> Network:
-    """The network itself, with shipped weights and in evaluation mode. Raises RuntimeError if they don't fit."""
+    """The network itself, with shipped weights, in evaluation mode; RuntimeError if they do not fit."""
     network.load_state_dict(tensors(name))
     return network.eval()
 

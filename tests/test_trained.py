@@ -1,0 +1,113 @@
+"""What was trained in advance: whole, small enough, and what the tables say of it."""
+
+import importlib.util
+import math
+import sys
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from seblock import blocks, data, functional, networks, trained
+
+TOOL = Path(__file__).parents[1] / "tools" / "trained.py"
+SE = partial(blocks.SqEx, reduction=4)
+PAINTERS = {
+    "painter_plain": ("plain", networks.painter),
+    "painter_se": ("SE", partial(networks.painter, SE)),
+    "painter_wider": ("wider field, longer", partial(networks.painter, dilations=(3, 6, 9))),
+}
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tools_trained", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_all_together_have_at_most_8_megabytes() -> None:
+    assert sum(path.stat().st_size for path in trained.FOLDER.iterdir() if path.is_file()) <= 8e6
+
+
+@pytest.mark.parametrize("name", PAINTERS)
+def test_a_shipped_painter_paints_as_the_table_says(name: str) -> None:
+    label, build = PAINTERS[name]
+    (row,) = (r for r in trained.table("painting") if r["network"] == label and r["seed"] == 0)
+    test = data.painting_puzzle(1000, 0, "test")
+    with torch.no_grad():
+        output = trained.load(build(), name)(test.x)
+    own, other = (((output - t) ** 2).sum((1, 2, 3)) for t in (test.target, test.other))
+    assert (own < other).double().mean().item() == pytest.approx(row["right"], abs=0.003)
+
+
+@pytest.mark.parametrize(("name", "networks_"), [("painting", 6), ("reading", 4)])
+def test_every_network_of_a_puzzle_has_ten_seeds(name: str, networks_: int) -> None:
+    seeds: dict[str | float, list[str | float]] = {}
+    for row in trained.table(name):
+        seeds.setdefault(row["network"], []).append(row["seed"])
+        assert 0 <= float(row["right"]) <= 1
+    assert len(seeds) == networks_
+    assert all(sorted(found) == list(range(10)) for found in seeds.values())
+
+
+def test_every_cifar_run_is_logged_to_its_last_epoch() -> None:
+    runs: dict[tuple[str | float, ...], list[str | float]] = {}
+    for row in trained.table("cifar10"):
+        decay = "" if math.isnan(float(row["gate_decay"])) else row["gate_decay"]
+        run = (row["network"], row["epochs"], row["seed"], decay, row["beta"])
+        runs.setdefault(run, []).append(row["epoch"])
+    for run, epochs in runs.items():
+        assert epochs == list(range(1, int(float(run[1])) + 1)), run
+    for network in ("resnet20", "se_resnet20"):
+        assert {run[2] for run in runs if run[:2] == (network, 6) and run[3:] == ("", 0)} >= {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", ["resnet20_6", "se_resnet20_6", "se_resnet20_24"])
+def test_the_shipped_resnets_load_and_answer(name: str) -> None:
+    network = trained.load(networks.named(name.rpartition("_")[0]), name)
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 32, 32)).isfinite().all()
+
+
+def test_the_shipped_gates_are_what_the_shipped_weights_make_of_the_shipped_means() -> None:
+    held, weights = trained.tensors("gates"), trained.tensors("se_resnet20_24")
+    names = [name.removeprefix("s.") for name in held if name.startswith("s.")]
+    assert len(names) == 9
+    for name in names:
+        w1, w2 = weights[f"{name}.fc.0.weight"], weights[f"{name}.fc.2.weight"]
+        s = functional.excite(held[f"z.{name}"].float(), w1, w2)
+        torch.testing.assert_close(s, held[f"s.{name}"].float(), atol=4e-3, rtol=0)
+
+
+def test_the_tool_learns_as_the_notebook_does(tool: ModuleType, named) -> None:
+    puzzle = data.painting_puzzle(128, 3)
+    learned = []
+    for learn in (tool.learn, named("09_context_decides")["learn"]):
+        torch.manual_seed(1)
+        network = networks.painter(SE, width=8)
+        learn(network, puzzle.x, puzzle.target, F.mse_loss, seed=5, epochs=2, peak=1e-2)
+        learned.append(network.state_dict())
+        assert not network.training
+    for name, weight in learned[0].items():
+        assert torch.equal(weight, learned[1][name]), name
+
+
+def test_a_field_that_reads_as_a_number_is_one_and_an_empty_one_is_no_number() -> None:
+    assert trained.number("0.25") == 0.25
+    assert trained.number("SE, 16 wide") == "SE, 16 wide"
+    assert math.isnan(float(trained.number("")))
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(RuntimeError):
+        trained.load(networks.painter(), "painter_se")
+    with pytest.raises(FileNotFoundError):
+        trained.tensors("no_such_file")
