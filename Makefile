@@ -9,9 +9,9 @@ STAMP := .venv/installed
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
-test notebooks: export OMP_NUM_THREADS = 1
+test notebooks peers: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks hooks clean
+.PHONY: help lab test lint check-notebooks notebooks hooks peers clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
@@ -20,7 +20,8 @@ make lint       the first part of that alone: ruff, the package's and the notebo
 make notebooks  run every notebook again and store what it shows
 make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
 make check-notebooks   the notebooks' checks alone, without running their cells
-make clean      remove .venv and the caches
+make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
+make clean      remove .venv, .peers and the caches
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
@@ -51,8 +52,18 @@ notebooks: $(STAMP)
 hooks: $(STAMP)
 	$(IN_VENV) -m pre_commit install
 
+# Newest versions on purpose; nothing of this environment reaches requirements.txt.
+IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
+.peers/installed:
+	$(PYTHON) -m venv .peers
+	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest numpy
+	@$(IN_PEERS) -c "open('.peers/installed', 'w').close()"
+
+peers: .peers/installed
+	$(IN_PEERS) -m pytest -c tests/peers/pytest.ini --rootdir . tests/peers/gates_of_peers.py
+
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
 
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml

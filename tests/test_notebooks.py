@@ -264,6 +264,14 @@ def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
     assert not broken(page.read_text(encoding="utf-8"), page)
 
 
+def test_the_readme_shows_a_picture_of_the_first_notebook_with_its_words() -> None:
+    (cell,) = (c for _, c in cells(NOTEBOOKS[0], "code") if "readme" in c["metadata"].get("tags", []))
+    (shown,) = (output["data"] for output in cell["outputs"])
+    assert base64.b64decode("".join(shown["image/png"])) == (ROOT / "picture.png").read_bytes()
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"![{''.join(shown['text/plain'])}](picture.png)" in readme
+
+
 # The tool. One call executes the three notebooks, side by side, as `make notebooks` does.
 
 SLIDER = """

@@ -4,6 +4,7 @@ python tools/notebooks.py execute [FILES]    without FILES: every notebook in no
 """
 
 import argparse
+import base64
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,8 @@ METADATA = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """Where a live widget is drawn: its id is new in every run. The widget's text stays."""
+README_PICTURE = "readme"
+"""The tag of the cell whose picture the README shows, as picture.png beside it."""
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -78,6 +81,11 @@ def execute(path: Path) -> str | None:
     text = nbformat.writes(nb) + "\n"
     if text != path.read_text(encoding="utf-8"):
         path.write_text(text, encoding="utf-8", newline="\n")
+    for cell in nb.cells:
+        if README_PICTURE in cell.metadata.get("tags", []):
+            (output,) = (output for output in cell.outputs if "image/png" in output.get("data", {}))
+            picture = base64.b64decode(output.data["image/png"])
+            path.parent.with_name("picture.png").write_bytes(picture)
     return None
 
 

@@ -6,28 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seblock.data import Puzzle, distance
-from seblock.plots import BLUE, RED, Picture, canvas, image, rounded, styled
-
-STUCK = 0.6
-"""A painter that gets fewer right than this has not learned to use the cue: half is right by chance."""
-
-
-@styled
-def painted(p: Puzzle, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> Picture:
-    """Images of the puzzle, one a row: the three channels, what each network painted, the target."""
-    figure, axes = canvas(len(rows), 4 + len(outputs), 2.2 * len(rows) + 0.6)
-    for line, n in zip(axes, rows, strict=True):
-        maps = {"channel 1": p.x[n, 0], "channel 2": p.x[n, 1], "cue": p.x[n, 2]}
-        maps |= {name: output[n, 0] for name, output in outputs.items()} | {"target": p.target[n, 0]}
-        for ax, (name, pixels) in zip(line, maps.items(), strict=True):
-            image(ax, pixels, name if n == rows[0] else "")
-    figure.supxlabel("black 0, white 1", fontsize=15)
-    told = []
-    for name, output in outputs.items():
-        off, of_other = (float(distance(output, t)[list(rows)].mean().sqrt()) for t in (p.target, p.other))
-        told.append(f"{name} is {rounded(off)} from the named digit, {rounded(of_other)} from the other")
-    return figure, f"{len(rows)} images. In the mean over pixels and images, {'; '.join(told)}."
+from seblock.plots import BLUE, RED, Picture, canvas, styled
 
 
 @styled

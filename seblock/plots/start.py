@@ -1,10 +1,12 @@
-"""Figures of 00_start_here."""
+"""Figures of 00_start_here; 09_context_decides shows `painted` too."""
+
+from collections.abc import Mapping, Sequence
 
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from seblock.data import Puzzle
-from seblock.plots import BLUE, Picture, canvas, image, styled
+from seblock.data import Puzzle, distance
+from seblock.plots import BLUE, Picture, canvas, image, rounded, styled
 
 
 @styled
@@ -18,6 +20,23 @@ def puzzle(p: Puzzle, rows: tuple[int, int]) -> Picture:
     cues = ["upright stripes name channel 1", "level stripes name channel 2"]
     named = [cues[int(p.cue[n])] for n in rows]
     return figure, f"Two images of the puzzle, black 0, white 1. Above, {named[0]}; below, {named[1]}."
+
+
+@styled
+def painted(p: Puzzle, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> Picture:
+    """Images of the puzzle, one a row: the three channels, what each network painted, the target."""
+    figure, axes = canvas(len(rows), 4 + len(outputs), 2.2 * len(rows) + 0.6)
+    for line, n in zip(axes, rows, strict=True):
+        maps = {"channel 1": p.x[n, 0], "channel 2": p.x[n, 1], "cue": p.x[n, 2]}
+        maps |= {name: output[n, 0] for name, output in outputs.items()} | {"target": p.target[n, 0]}
+        for ax, (name, pixels) in zip(line, maps.items(), strict=True):
+            image(ax, pixels, name if n == rows[0] else "")
+    figure.supxlabel("black 0, white 1", fontsize=15)
+    told = []
+    for name, output in outputs.items():
+        off, of_other = (float(distance(output, t)[list(rows)].mean().sqrt()) for t in (p.target, p.other))
+        told.append(f"{name} is {rounded(off)} from the named digit, {rounded(of_other)} from the other")
+    return figure, f"{len(rows)} images. In the mean over pixels and images, {'; '.join(told)}."
 
 
 @styled
