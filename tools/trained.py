@@ -55,13 +55,15 @@ class Candidate(NamedTuple):
 
 
 WIDER = partial(networks.painter, dilations=(3, 6, 9))
+ADDED = partial(networks.painter, networks.AddedTerm)
 PAINTERS = {
     "plain": Candidate(networks.painter),
     "SE": Candidate(partial(networks.painter, SE)),
     "SE, 16 wide": Candidate(partial(networks.painter, SE, width=16)),
     "wider field": Candidate(WIDER),
     "wider field, longer": Candidate(WIDER, epochs=36, peak=5e-3),
-    "added term": Candidate(partial(networks.painter, networks.AddedTerm)),
+    "added term": Candidate(ADDED),
+    "added term, longer": Candidate(ADDED, epochs=36, peak=5e-3),
 }
 READERS = {
     "plain": Candidate(networks.reader),
