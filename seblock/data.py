@@ -248,7 +248,7 @@ def download_cifar10(directory: str | Path, url: str = CIFAR10_URL, md5: str = C
         except (tarfile.TarError, EOFError, zlib.error) as error:
             raise OSError(f"{url} is no archive that can be unpacked") from error
         for name in files:
-            if not (unpacked / name).is_file() or (unpacked / name).stat().st_size != size:
+            if not (unpacked / name).is_file():
                 raise OSError(f"the archive at {url} holds no {name} of {size:,} bytes")
         (directory / CIFAR10_FOLDER).mkdir(exist_ok=True)
         for name in files:

@@ -388,6 +388,7 @@ def archive_of(members):
             member = tarfile.TarInfo(name)
             if isinstance(size, str):
                 member.type, member.linkname = tarfile.SYMTYPE, size
+                member.size = EACH * RECORD  # as the file that it stands for
                 archive.addfile(member)
             else:
                 member.size = size
@@ -464,9 +465,11 @@ def test_cifar10_is_downloaded_once_and_nothing_else_is_unpacked(tmp_path, serve
     data.download_cifar10(directory / folder, url, md5(official))
     assert len(asked) == 1
     (directory / folder / FILES[3]).unlink()
-    os.truncate(directory / folder / FILES[5], 5)
     data.download_cifar10(directory, url, md5(official))
     assert len(asked) == 2
+    os.truncate(directory / folder / FILES[5], 5)
+    data.download_cifar10(directory, url, md5(official))
+    assert len(asked) == 3
     assert len(data.cifar10(directory).y) == 5 * EACH
     assert len(data.cifar10(directory, "test").y) == EACH
 
