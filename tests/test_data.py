@@ -194,6 +194,30 @@ def test_the_target_is_the_digit_in_the_channel_that_the_cue_names(puzzle):
         assert not torch.equal(target, other)
 
 
+def test_the_classes_are_those_of_the_digits_drawn(puzzle):
+    part, p = puzzle
+    digits = load_digits()
+    chosen = slice(-300, None) if part == "test" else slice(None, -300)
+    known = {
+        (image / 16).astype("float32").tobytes(): int(label)
+        for image, label in zip(digits.images[chosen], digits.target[chosen])
+    }
+    for pictures, classes in ((p.target, p.named), (p.other, p.unnamed)):
+        for picture, label in zip(pictures[:50, 0], classes[:50]):
+            corners = [(top, left) for top in range(6) for left in range(6)]
+            cuts = (picture[top : top + 8, left : left + 8] for top, left in corners)
+            whole = (cut for cut in cuts if cut.sum() == picture.sum())
+            assert int(label) in {known.get(cut.contiguous().numpy().tobytes()) for cut in whole}
+
+
+def test_a_picture_is_right_if_it_is_nearer_to_the_named_digit(puzzle):
+    _, p = puzzle
+    assert p.painted(p.target).all()
+    assert not p.painted(p.other).any()
+    assert p.painted(0.51 * p.target + 0.49 * p.other).all()
+    assert not p.painted(0.49 * p.target + 0.51 * p.other).any()
+
+
 def test_upright_stripes_name_the_first_channel_and_level_stripes_the_second(puzzle):
     _, p = puzzle
     light_dark = torch.tensor([1.0, 0, 1, 0])

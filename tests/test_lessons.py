@@ -6,6 +6,7 @@ leave behind and the figures themselves that count.
 
 import ast
 import base64
+import importlib.util
 import io
 import itertools
 import re
@@ -26,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from seblock import blocks, cost, data, exercises, functional, networks, paper, plots
+from seblock import blocks, cost, data, exercises, functional, networks, paper, plots, train
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -36,12 +37,13 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 class Lesson:
     """A notebook that was run: the names it left, and the figures it showed with their alt texts.
 
-    The pictures are made at once, as in a notebook: drawn a second time, a layout may settle elsewhere.
+    The pictures are made at once, as in a notebook: drawn a second time, a layout may settle elsewhere. None
+    stands for one that hangs on the machine, because a network was trained in its cell or before.
     """
 
     names: dict[str, Any]
     figures: list[tuple[Figure, str]]
-    pictures: list[bytes]
+    pictures: list[bytes | None]
 
 
 @cache
@@ -51,12 +53,13 @@ def lesson(path: Path) -> Lesson:
 
     def collect(figure: Figure, alt: str) -> None:
         ran.figures.append((figure, alt))
-        ran.pictures.append(plots.png(figure))
+        ran.pictures.append(plots.png(figure) if repeats else None)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "show", collect)
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code":
+                repeats = "nbval-ignore-output" not in cell.metadata.get("tags", [])
                 exec(compile(ast.parse(cell.source), path.name, "exec"), ran.names)
     return ran
 
@@ -134,7 +137,7 @@ def test_the_stored_pictures_are_what_the_figures_draw(path: Path) -> None:
     ]
     ran = lesson(path)
     for (_, alt), drawn, kept in zip(ran.figures, ran.pictures, stored, strict=True):
-        assert float(abs(shrunk(drawn) - shrunk(kept)).max()) < 40, alt
+        assert drawn is None or float(abs(shrunk(drawn) - shrunk(kept)).max()) < 40, alt
 
 
 def test_a_figure_looks_the_same_whatever_the_reader_s_style() -> None:
@@ -238,6 +241,43 @@ def test_the_residual_block_of_07_is_the_package_s(place: networks.Placement) ->
     built = named("07_residual_block")["ResidualBlock"](branch, torch.nn.Identity(), 8, lambda _: gate, place)
     packaged = networks.ResidualBlock(branch, torch.nn.Identity(), (8, 8), lambda _: gate, place)
     torch.testing.assert_close(built(MAPS), packaged(MAPS))
+
+
+def learned(learn: Any, **options: float) -> dict[str, torch.Tensor]:
+    """The weights of a small painter after `learn`."""
+    puzzle = data.painting_puzzle(128, seed=3)
+    torch.manual_seed(1)
+    network = networks.painter(lambda channels: blocks.SqEx(channels, 4), width=8)
+    learn(network, puzzle.x, puzzle.target, torch.nn.functional.mse_loss, seed=5, epochs=2, **options)
+    assert not network.training
+    return network.state_dict()
+
+
+def test_09_learns_as_the_shipped_painters_did() -> None:
+    path = NOTEBOOKS[0].parents[1] / "tools" / "trained.py"
+    spec = importlib.util.spec_from_file_location("tools_trained", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    ours, theirs = learned(named("09_context_decides")["learn"]), learned(tool.learn, peak=2e-2)
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+
+def test_the_steps_of_09_are_the_package_s() -> None:
+    puzzle = data.painting_puzzle(12, seed=3)
+
+    def taken(steps: Any) -> list[torch.Tensor]:
+        torch.manual_seed(2)
+        network = networks.painter(width=4)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=3)
+        batches = zip(puzzle.x.split(4), puzzle.target.split(4))
+        losses = [v for v, _, _ in steps(network, batches, torch.nn.functional.mse_loss, optimizer, schedule)]
+        return [*losses, *network.parameters()]
+
+    for one, other in zip(taken(named("09_context_decides")["steps"]), taken(train.steps)):
+        assert torch.equal(one, other)
 
 
 def test_the_seventh_filter_of_02_cannot_be_taken_apart() -> None:
@@ -347,7 +387,7 @@ def test_the_table_holds_all_of_the_source() -> None:
 # What the prose says of a guess and of the paper, kept twice on purpose: a slip in one of them is seen.
 
 ANSWERS = {
-    "00_start_here": "aa",
+    "00_start_here": "caa",
     "01_convolution": "bb",
     "02_entanglement": "cba",
     "03_squeeze": "ccc",

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from seblock import cost, networks
 from seblock.blocks import SELayer, SqEx
 from seblock.networks import (
     PLACEMENTS,
@@ -343,3 +344,48 @@ def test_the_plain_painter_cannot_see_the_cue_from_where_the_digits_are():
 def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():
     gradient = gradient_of_the_digits_pixels(a_gate)
     assert (gradient[:, 2, 16:, 16:] != 0).all()
+
+
+# The puzzle's networks and those with names.
+
+
+def test_a_network_is_known_by_its_name() -> None:
+    assert cost.parameters(networks.named("resnet20")) == 269_722
+    assert cost.parameters(networks.named("resnet56")) == 853_018
+    extra = cost.parameters(networks.named("se_resnet20")) - 269_722
+    assert extra == sum(3 * 2 * channels * 4 for channels in (16, 32, 64))
+    extra = cost.parameters(networks.named("se_resnet20_r2")) - 269_722
+    assert extra == sum(3 * channels * channels for channels in (16, 32, 64))
+
+
+@pytest.mark.parametrize("name", ["resnet", "resnet20_r2", "resnet21", "se-resnet20", "se_resnet20_r", "x"])
+def test_an_unknown_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="resnet20|6n"):
+        networks.named(name)
+
+
+def test_an_added_term_adds_one_number_to_each_map() -> None:
+    torch.manual_seed(0)
+    module = networks.AddedTerm(8)
+    x = torch.randn(2, 8, 5, 3)
+    w1, b1, w2, b2 = (p.detach() for p in module.parameters())
+    term = torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2
+    torch.testing.assert_close(module(x) - x, term[:, :, None, None].expand_as(x))
+
+
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_a_reader_is_the_painter_s_layers_a_mean_and_a_head(hidden: int) -> None:
+    torch.manual_seed(0)
+    network = networks.reader(hidden=hidden, width=6).eval()
+    x = torch.rand(3, 3, 20, 20)
+    head = network[14:]
+    assert network(x).shape == (3, 10)
+    torch.testing.assert_close(network(x), head(network[:12](x).mean((2, 3))))
+    assert len(head) == (4 if hidden else 1)
+
+
+def test_the_larger_head_has_about_as_many_parameters_as_the_gates() -> None:
+    gated = cost.parameters(networks.reader(lambda channels: SqEx(channels, 4)))
+    headed = cost.parameters(networks.reader(hidden=32))
+    assert headed <= gated
+    assert gated - headed < 20
