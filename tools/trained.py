@@ -186,8 +186,11 @@ def renewed(network: nn.Module, images: data.Images) -> None:
 
 
 @torch.no_grad()
-def looked_at(place: Path, directory: Path) -> tuple[list[Row], list[Row], gates.Record]:
-    """One run's network: its accuracy with other gates, its gates' spreads, and the gates themselves."""
+def looked_at(place: Path, directory: Path, closely: bool) -> tuple[list[Row], list[Row], gates.Record]:
+    """One run's network: its accuracy with other gates, its gates' spreads, and the gates themselves.
+
+    closely: with more kinds of other gates, and stage by stage.
+    """
     run = runs_in(place.parent)[place]
     settings = train.Settings(**run["settings"])
     kept = {key: getattr(settings, key) for key in ("network", "epochs", "seed", "gate_decay", "beta")}
@@ -206,20 +209,21 @@ def looked_at(place: Path, directory: Path) -> tuple[list[Row], list[Row], gates
             )
 
     note("own", "", nullcontext())
-    for within in ("", "stages.0", "stages.1", "stages.2"):
+    for within in ("", "stages.0", "stages.1", "stages.2") if closely else ("",):
         note("channel's mean", within, gates.frozen(network, recorded, within))
         note("another image's", within, gates.shuffled(network, recorded, 0, within))
         note("one", within, gates.clamped(network, recorded, 1.0, within))
-    note("one half", "", gates.clamped(network, recorded, 0.5))
-    for seed in (1, 2):
-        note("another image's", "", gates.shuffled(network, recorded, seed))
-    of_class = {name: gates.by_class(s, test.y).mean[test.y] for name, s in recorded.s.items()}
-    note("class's mean", "", gates.replaced(network, of_class))
-    of_block = {name: float(s.float().mean()) for name, s in recorded.s.items()}
-    note("block's mean", "", gates.replaced(network, of_block))
-    with gates.clamped(network, recorded, 1.0):
-        renewed(network, data.cifar10(directory, "train"))
-        note("one, BatchNorm anew", "", nullcontext())
+    if closely:
+        note("one half", "", gates.clamped(network, recorded, 0.5))
+        for seed in (1, 2):
+            note("another image's", "", gates.shuffled(network, recorded, seed))
+        of_class = {name: gates.by_class(s, test.y).mean[test.y] for name, s in recorded.s.items()}
+        note("class's mean", "", gates.replaced(network, of_class))
+        of_block = {name: float(s.float().mean()) for name, s in recorded.s.items()}
+        note("block's mean", "", gates.replaced(network, of_block))
+        with gates.clamped(network, recorded, 1.0):
+            renewed(network, data.cifar10(directory, "train"))
+            note("one, BatchNorm anew", "", nullcontext())
 
     summaries: list[Row] = []
     for name, s in recorded.s.items():
@@ -246,7 +250,7 @@ def learned_gates(directory: Path, runs: Path) -> None:
     longest = max(found, key=lambda place: found[place]["settings"]["epochs"])
     for place in found:
         print(place, flush=True)
-        rows, summary, recorded = looked_at(place, directory)
+        rows, summary, recorded = looked_at(place, directory, closely=place == longest)
         accuracies += rows
         summaries += summary
         if place == longest:
