@@ -27,13 +27,19 @@ from torch import Tensor, nn
 from seblock import blocks, cost, data, gates, networks, train
 from seblock.trained import FOLDER
 
-SEEDS = range(10)
 Row = dict[str, Any]
 SE = partial(blocks.SqEx, reduction=4)
 
 
 def learn(
-    network: nn.Module, x: Tensor, y: Tensor, loss: train.Loss, seed: int, epochs: int, peak: float
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    loss: train.Loss,
+    seed: int,
+    epochs: int,
+    peak: float,
+    mixed: bool = False,
 ) -> None:
     """AdamW, one cycle up to `peak`, batches of 64; the network is in evaluation mode afterwards."""
     draw = torch.Generator().manual_seed(seed)
@@ -41,17 +47,23 @@ def learn(
     chosen = [rows for order in orders for rows in order]
     optimizer = torch.optim.AdamW(network.parameters(), lr=peak)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=len(chosen))
-    for _ in train.steps(network, ((x[i], y[i]) for i in chosen), loss, optimizer, schedule):
+    for _ in train.steps(network, ((x[i], y[i]) for i in chosen), loss, optimizer, schedule, mixed):
         pass
     network.eval()
 
 
 class Candidate(NamedTuple):
-    """A network of a puzzle and how long and fast it learns."""
+    """A network of a puzzle and how it learns: how long, how fast, and in bfloat16 or not."""
 
     build: Callable[[], nn.Module]
     epochs: int = 12
     peak: float = 2e-2
+    mixed: bool = False
+
+
+def longer(build: Callable[[], nn.Module], mixed: bool = False) -> Candidate:
+    """Three times as many epochs, at a quarter of the learning rate."""
+    return Candidate(build, epochs=36, peak=5e-3, mixed=mixed)
 
 
 WIDER = partial(networks.painter, dilations=(3, 6, 9))
@@ -61,15 +73,15 @@ PAINTERS = {
     "SE": Candidate(partial(networks.painter, SE)),
     "SE, 16 wide": Candidate(partial(networks.painter, SE, width=16)),
     "wider field": Candidate(WIDER),
-    "wider field, longer": Candidate(WIDER, epochs=36, peak=5e-3),
+    "wider field, longer": longer(WIDER),
     "added term": Candidate(ADDED),
-    "added term, longer": Candidate(ADDED, epochs=36, peak=5e-3),
+    "added term, longer": longer(ADDED),
 }
 READERS = {
-    "plain": Candidate(networks.reader),
-    "SE": Candidate(partial(networks.reader, SE)),
-    "plain, larger head": Candidate(partial(networks.reader, hidden=32)),
-    "SE, larger head": Candidate(partial(networks.reader, SE, hidden=32)),
+    "plain": longer(networks.reader, mixed=True),
+    "SE": longer(partial(networks.reader, SE), mixed=True),
+    "plain, larger head": longer(partial(networks.reader, hidden=32), mixed=True),
+    "SE, larger head": longer(partial(networks.reader, SE, hidden=32), mixed=True),
 }
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
@@ -132,13 +144,15 @@ def read(name: str, seed: int) -> Row:
     }
 
 
-def puzzles() -> None:
-    """Every painter and reader with every seed."""
+def puzzles(jobs: Sequence[str], seeds: int) -> None:
+    """Every painter and reader, or one kind of them, with every seed."""
+    kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS)}
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for file, job, names in (("painting", paint, PAINTERS), ("reading", read, READERS)):
-            seeds = [seed for seed in SEEDS for _ in names]
+        for file in jobs or kinds:
+            job, names = kinds[file]
+            pairs = [(name, seed) for seed in range(seeds) for name in names]
             rows = []
-            for row in pool.map(job, [name for _ in SEEDS for name in names], seeds):
+            for row in pool.map(job, *zip(*pairs, strict=True)):
                 print(row, flush=True)
                 rows.append(row)
             write(file, sorted(rows, key=lambda row: (list(names).index(row["network"]), row["seed"])))
@@ -275,7 +289,9 @@ def write(name: str, rows: Sequence[Row]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("puzzles")
+    puzzle_options = commands.add_parser("puzzles")
+    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading; both if none is named")
+    puzzle_options.add_argument("--seeds", type=int, default=10)
     commands.add_parser("cifar10").add_argument("runs", type=Path)
     gate_options = commands.add_parser("gates")
     gate_options.add_argument("data", type=Path)
@@ -283,7 +299,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     match options.command:
         case "puzzles":
-            puzzles()
+            puzzles(options.jobs, options.seeds)
         case "cifar10":
             cifar10(options.runs)
         case "gates":
