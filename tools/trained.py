@@ -32,14 +32,7 @@ SE = partial(blocks.SqEx, reduction=4)
 
 
 def learn(
-    network: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    loss: train.Loss,
-    seed: int,
-    epochs: int,
-    peak: float,
-    mixed: bool = False,
+    network: nn.Module, x: Tensor, y: Tensor, loss: train.Loss, seed: int, epochs: int, peak: float
 ) -> None:
     """AdamW, one cycle up to `peak`, batches of 64; the network is in evaluation mode afterwards."""
     draw = torch.Generator().manual_seed(seed)
@@ -47,23 +40,22 @@ def learn(
     chosen = [rows for order in orders for rows in order]
     optimizer = torch.optim.AdamW(network.parameters(), lr=peak)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=len(chosen))
-    for _ in train.steps(network, ((x[i], y[i]) for i in chosen), loss, optimizer, schedule, mixed):
+    for _ in train.steps(network, ((x[i], y[i]) for i in chosen), loss, optimizer, schedule):
         pass
     network.eval()
 
 
 class Candidate(NamedTuple):
-    """A network of a puzzle and how it learns: how long, how fast, and in bfloat16 or not."""
+    """A network of a puzzle, and how long and how fast it learns."""
 
     build: Callable[[], nn.Module]
     epochs: int = 12
     peak: float = 2e-2
-    mixed: bool = False
 
 
-def longer(build: Callable[[], nn.Module], mixed: bool = False) -> Candidate:
+def longer(build: Callable[[], nn.Module]) -> Candidate:
     """Three times as many epochs, at a quarter of the learning rate."""
-    return Candidate(build, epochs=36, peak=5e-3, mixed=mixed)
+    return Candidate(build, epochs=36, peak=5e-3)
 
 
 WIDER = partial(networks.painter, dilations=(3, 6, 9))
@@ -78,10 +70,10 @@ PAINTERS = {
     "added term, longer": longer(ADDED),
 }
 READERS = {
-    "plain": longer(networks.reader, mixed=True),
-    "SE": longer(partial(networks.reader, SE), mixed=True),
-    "plain, larger head": longer(partial(networks.reader, hidden=32), mixed=True),
-    "SE, larger head": longer(partial(networks.reader, SE, hidden=32), mixed=True),
+    "plain": longer(networks.reader),
+    "SE": longer(partial(networks.reader, SE)),
+    "plain, larger head": longer(partial(networks.reader, hidden=32)),
+    "SE, larger head": longer(partial(networks.reader, SE, hidden=32)),
 }
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
