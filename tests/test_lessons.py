@@ -395,6 +395,9 @@ ANSWERS = {
     "05_rescale": "cbcb",
     "06_two_implementations": "bbbb",
     "07_residual_block": "bbc",
+    "09_context_decides": "bbabb",
+    "10_cifar10": "ab",
+    "11_learned_gates": "babb",
 }
 
 
