@@ -157,6 +157,19 @@ def test_importing_the_exercises_draws_no_random_number() -> None:
     subprocess.run([sys.executable, "-c", before + "assert state.equal(torch.get_rng_state())"], check=True)
 
 
+def gradient(output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Where anything painted in the digits' area depends on the image, of all three channels."""
+    return torch.autograd.grad(output[:, :, :13, :13].sum(), x)[0] != 0
+
+
+def split(s: torch.Tensor, labels: torch.Tensor) -> float:
+    """Between-class share of the variance: one less what is left after each class's mean is taken off."""
+    left = s.clone()
+    for k in set(labels.tolist()):
+        left[labels == k] -= s[labels == k].mean()
+    return float(1 - left.square().sum() / (s - s.mean()).square().sum())
+
+
 # Mistakes that must be known by name, and wrong answers that came near to passing: a list of its own, so that
 # a message or a case that is dropped from an exercise is missed here.
 NAMED = [
@@ -172,6 +185,25 @@ NAMED = [
     ("check_block", lambda x, branch, gate: gate(F.relu(x + branch(x))), "POST"),
     ("check_parameters", lambda c, r, bias: 2 * c * r + bias * (r + c), "It divides"),
     ("check_extra", lambda stages, r: sum(n * c * c // r for n, c in stages), "factor 2"),
+    (
+        "check_means_by_cue",
+        lambda s, cue: torch.stack([s[cue == 1].mean(0), s[cue == 0].mean(0)]),
+        "exchanged",
+    ),
+    ("check_means_by_cue", lambda s, cue: s.mean(0).repeat(2, 1), "all images"),
+    (
+        "check_view",
+        lambda network, x: gradient(network(x_ := x.clone().requires_grad_()), x_).sum(),
+        "All three",
+    ),
+    (
+        "check_difference",
+        lambda a, b: (a.mean() - b.mean(), (a.var() / len(a) + b.var() / len(b)).sqrt()),
+        "wrong way",
+    ),
+    ("check_rate", lambda step, steps, peak: peak * (1 - step / steps), "falls all the way"),
+    ("check_specificity", lambda s, labels: 1 - split(s, labels), "within"),
+    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, beta), "β is left"),
 ]
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
@@ -189,8 +221,19 @@ NOT_RIGHT = [
     ("check_field", lambda kernels, dilations: kernels.__setitem__(0, torch.tensor([1, 2])) or 3),
     ("check_move", lambda state: {n: w.tolist() for n, w in CHECKS["check_move"].solution(state).items()}),
     ("check_block", lambda x, branch, gate: F.leaky_relu(x + gate(branch(x)))),
+    ("check_means_by_cue", lambda s, cue: torch.stack([s[cue == c].mean(0) for c in cue.unique()]).flip(0)),
+    ("check_view", lambda network, x: 256),
+    ("check_difference", lambda a, b: (b.mean() - a.mean(), torch.cat([a, b]).std() / len(a) ** 0.5)),
+    ("check_rate", lambda step, steps, peak: peak * step / steps * 4),
+    ("check_specificity", lambda s, labels: torch.tensor([s[labels == k].mean() for k in labels]).var()),
+    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, s * beta * 1.01)),
 ]
 RIGHT = [
+    ("check_means_by_cue", lambda s, cue: [s[cue == 0].mean(0), s[cue == 1].mean(0)]),
+    ("check_rate", lambda step, steps, peak: (
+        peak * 4 * step / steps if 4 * step < steps else peak * (steps - step) * 4 / (3 * steps))),
+    ("check_specificity", lambda s, labels: split(s, labels)),
+    ("check_fold_into_norm", lambda gamma, beta, s: torch.stack([gamma, beta]) * s),
     ("check_terms", lambda x, v_c: [F.conv2d(m[None, None], w[None, None])[0, 0] for m, w in zip(x, v_c)]),
     ("check_fold", lambda v, s: [a * b for a, b in zip(v, s)]),
     ("check_rank", lambda v_c: (torch.linalg.svdvals(v_c.flatten(1)) > 1e-5).sum()),

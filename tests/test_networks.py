@@ -360,7 +360,7 @@ def test_a_network_is_known_by_its_name() -> None:
 
 @pytest.mark.parametrize("name", ["resnet", "resnet20_r2", "resnet21", "se-resnet20", "se_resnet20_r", "x"])
 def test_an_unknown_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="resnet20|6n"):
+    with pytest.raises(ValueError, match=r"resnet20|6n"):
         networks.named(name)
 
 
