@@ -43,4 +43,4 @@ def over_seeds(results: Mapping[str, Sequence[float]], label: str, chance: float
         f"{min(values):.0%} to {max(values):.0%}"
         for name, values in results.items()
     ]
-    return figure, f"{label[0].upper()}{label[1:]}, by seed. {'; '.join(told)}."
+    return figure, f"{label[0].upper()}{label[1:]}. {'; '.join(told)}."
