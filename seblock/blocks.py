@@ -18,30 +18,35 @@ class Squeeze(nn.Module):
         return squeeze(u)
 
 
+def excitation(channel: int, reduction: int, bias: bool) -> nn.Sequential:
+    """Linear, ReLU, Linear, sigmoid with ⌊C / r⌋ hidden units: (N, C) -> (N, C).
+
+    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(b₂) or σ(0) = 0.5, whatever the image.
+    """
+    if not 1 <= reduction <= channel:
+        raise ValueError(
+            f"reduction must lie between 1 and channel = {channel}, got {reduction}: "
+            "no hidden unit would be left"
+        )
+    hidden = channel // reduction
+    return nn.Sequential(
+        nn.Linear(channel, hidden, bias), nn.ReLU(), nn.Linear(hidden, channel, bias), nn.Sigmoid()
+    )
+
+
 class SELayer(nn.Module):
     """x̃ = s · u with s = σ(W₂ δ(W₁ z)), no biases: (N, C, H, W) -> (N, C, H, W).
 
     channel: C. reduction: r; the hidden layer has ⌊C / r⌋ units.
     State dict: `fc.0.weight` is W₁, (⌊C/r⌋, C); `fc.2.weight` is W₂, (C, ⌊C/r⌋).
-    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(0) = 0.5, whatever the image. Called with
-    anything but (N, C, H, W), it raises ValueError too.
+    Raises ValueError if ⌊C / r⌋ is zero, and when called with anything but (N, C, H, W).
     """
 
     def __init__(self, channel: int, reduction: int = 16) -> None:
         super().__init__()
-        if not 1 <= reduction <= channel:
-            raise ValueError(
-                f"reduction must lie between 1 and channel = {channel}, got {reduction}: "
-                "no hidden unit would be left"
-            )
         self.channel = channel
         self.avg_pool = Squeeze()
-        self.fc = nn.Sequential(
-            nn.Linear(channel, channel // reduction, bias=False),
-            nn.ReLU(),
-            nn.Linear(channel // reduction, channel, bias=False),
-            nn.Sigmoid(),
-        )
+        self.fc = excitation(channel, reduction, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channel)
@@ -96,7 +101,7 @@ class ResBlockSqEx(nn.Module):
         self.sqex = SqEx(n_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        expect_maps(x, self.sqex.n_features)
+        expect_maps(x, self.norm1.num_features)
         y = self.conv1(self.relu1(self.norm1(x)))
         y = self.conv2(self.relu2(self.norm2(y)))
         return x + self.sqex(y)

@@ -68,19 +68,22 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
                 received[module] = u.new_empty(0, *u.shape[1:])
 
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with _evaluating(model), torch.random.fork_rng(devices):
+    with evaluating(model), torch.random.fork_rng(devices):
         with ExitStack() as hooks:
             for module in model.modules():
                 hooks.callback(module.register_forward_hook(look).remove)
             model(_to_its_device(images[:2], model))
-        gates = {m: name for name, m in model.named_modules() if m in received and _is_gate(m, received[m])}
+        gates = {m: name for name, m in model.named_modules() if m in received and is_gate(m, received[m])}
     return [
         name for gate, name in gates.items() if not any(m in gates for m in gate.modules() if m is not gate)
     ]
 
 
-def _is_gate(module: nn.Module, like: Tensor) -> bool:
-    """Whether the module, called alone on random maps of a size, type and place like those, is a gate."""
+def is_gate(module: nn.Module, like: Tensor) -> bool:
+    """Whether the module, called alone on random maps of a size, type and place like those, is a gate.
+
+    like: (N, C, H, W), looked at for its shape, type and device alone. Call it within `evaluating`.
+    """
     channels, height, width = like.shape[1:]
     size = (1, channels, max(height, 3), max(width, 3))  # at a single position any function is a factor
     kind = torch.finfo(like.dtype)
@@ -121,7 +124,7 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Every module in eval mode and no gradients; afterwards each module is in its own mode again."""
     modes = {module: module.training for module in model.modules()}
     try:
@@ -191,7 +194,7 @@ def record(
         if squeezed:
             z.setdefault(name, []).append(squeeze(u).half().cpu())
 
-    with _evaluating(model), ExitStack() as hooks:
+    with evaluating(model), ExitStack() as hooks:
         for batch in loader:
             x, *rest = [batch] if isinstance(batch, Tensor) else batch
             if not images:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
+from seblock.fast import FastSELayer
 
 
 class PublishedSELayer(nn.Module):
@@ -64,16 +65,18 @@ class PublishedResBlock(nn.Module):
 
 BLOCKS = {
     "SELayer": lambda: SELayer(16, 4),
+    "FastSELayer": lambda: FastSELayer(16, 4),
     "SqEx": lambda: SqEx(16, 4),
     "ResBlockSqEx": lambda: ResBlockSqEx(16),
 }
 PUBLISHED = {
     "SELayer": lambda: PublishedSELayer(16, 4),
+    "FastSELayer": lambda: PublishedSELayer(16, 4),
     "SqEx": lambda: PublishedSqEx(16, 4),
     "ResBlockSqEx": lambda: PublishedResBlock(16),
 }
 every_block = pytest.mark.parametrize("name", BLOCKS)
-both_layers = pytest.mark.parametrize("layer", [SELayer, SqEx])
+both_layers = pytest.mark.parametrize("layer", [SELayer, FastSELayer, SqEx])
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +123,9 @@ LAYER_CASES = [
     (SELayer, PublishedSELayer, (20, 16), (1, 20, 6, 4)),
     (SELayer, PublishedSELayer, (7, 1), (4, 7, 3, 3)),
     (SELayer, PublishedSELayer, (64,), (2, 64, 4, 4)),
+    (FastSELayer, PublishedSELayer, (8, 4), (2, 8, 5, 3)),
+    (FastSELayer, PublishedSELayer, (20, 16), (1, 20, 6, 4)),
+    (FastSELayer, PublishedSELayer, (64,), (2, 64, 4, 4)),
     (SqEx, PublishedSqEx, (8, 4), (2, 8, 5, 3)),
     (SqEx, PublishedSqEx, (16,), (3, 16, 1, 7)),
     (SqEx, PublishedSqEx, (7, 7), (1, 7, 6, 4)),
@@ -157,7 +163,9 @@ def test_the_state_dicts_have_the_published_keys_and_shapes():
     def shapes(block):
         return {key: tuple(value.shape) for key, value in block.state_dict().items()}
 
-    assert shapes(SELayer(64)) == {"fc.0.weight": (4, 64), "fc.2.weight": (64, 4)}
+    weights = {"fc.0.weight": (4, 64), "fc.2.weight": (64, 4)}
+    assert shapes(SELayer(64)) == shapes(FastSELayer(64)) == weights
+    assert shapes(FastSELayer(64, bias=True)) == weights | {"fc.0.bias": (4,), "fc.2.bias": (64,)}
     linear = {
         "linear1.weight": (4, 64),
         "linear1.bias": (4,),

@@ -15,6 +15,7 @@ from timm.layers.cbam import CbamModule
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
+from seblock.fast import convert
 from seblock.gates import clamped, find, frozen, record
 
 TIMM = {
@@ -128,3 +129,30 @@ def test_gates_are_recorded_and_replaced(images):
             with intervention:
                 assert (network(images) - before).abs().max() > 1e-4
         assert torch.equal(network(images), before)
+
+
+@pytest.mark.parametrize(
+    ("make", "replaced", "left"),
+    [
+        (lambda: timm.create_model("seresnet50"), 16, 0),
+        (lambda: timm.create_model("legacy_seresnext26_32x4d"), 8, 0),
+        (lambda: timm.create_model("regnety_008"), 14, 0),
+        (lambda: timm.create_model("efficientnet_b0"), 0, 16),  # SiLU in the place of ReLU
+        (lambda: timm.create_model("mobilenetv3_large_100"), 0, 8),  # a hard sigmoid
+        (lambda: timm.create_model("ecaresnet50d"), 0, 16),
+        (lambda: timm.create_model("resnet50"), 0, 0),
+        (torchvision.models.regnet_y_400mf, 16, 0),
+        (torchvision.models.mobilenet_v3_large, 0, 8),
+        (torchvision.models.resnet50, 0, 0),
+    ],
+)
+def test_convert_replaces_the_gates_that_it_reproduces_and_lists_the_others(make, replaced, left):
+    model = make().eval()
+    x = torch.randn(2, 3, 64, 64)
+    state, expected = list(model.state_dict()), model(x)
+    done = convert(model)
+    assert (len(done.replaced), len(done.left)) == (replaced, left)
+    torch.testing.assert_close(model(x), expected, rtol=1e-3, atol=1e-4)
+    done.undo()
+    assert list(model.state_dict()) == state
+    torch.testing.assert_close(model(x), expected)

@@ -1,0 +1,304 @@
+"""The SE block with its backward pass written by hand, and the way to put it into a trained network.
+
+With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (notebook 08 derives each line):
+
+    ∂L/∂s = Σ_ij g ⊙ u                          (N, C)
+    ∂L/∂a₂ = ∂L/∂s ⊙ s ⊙ (1 − s)                (N, C)      a₂ = W₂ h + b₂,  s = σ(a₂)
+    ∂L/∂W₂ = (∂L/∂a₂)ᵀ h,  ∂L/∂b₂ = Σ_n ∂L/∂a₂   (C, C/r)
+    ∂L/∂a₁ = (∂L/∂a₂ W₂) ⊙ [h > 0]              (N, C/r)    a₁ = W₁ z + b₁,  h = δ(a₁)
+    ∂L/∂W₁ = (∂L/∂a₁)ᵀ z,  ∂L/∂b₁ = Σ_n ∂L/∂a₁   (C/r, C)
+    ∂L/∂z = ∂L/∂a₁ W₁                           (N, C)
+    ∂L/∂u = s ⊙ g + ∂L/∂z / (H · W)             (N, C, H, W)
+"""
+
+import copy
+from typing import Any, TypeGuard
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from seblock.blocks import excitation
+from seblock.functional import excite, expect_maps, rescale, squeeze
+from seblock.gates import evaluating, is_gate
+
+Layer = nn.Linear | nn.Conv2d
+"""The convolution being 1×1."""
+
+
+class FastSELayer(nn.Module):
+    """x̃ = s · u with s = σ(W₂ δ(W₁ z + b₁) + b₂): (N, C, H, W) -> (N, C, H, W), in few passes over memory.
+
+    channel: C. reduction: r; the hidden layer has ⌊C / r⌋ units. bias: whether there are b₁ and b₂.
+    State dict: `SELayer`'s, `fc.0.weight` and `fc.2.weight`, and with biases `fc.0.bias` and `fc.2.bias`.
+    Results and gradients are `SELayer`'s up to rounding; second derivatives are autograd's, taken of the
+    formulas above. torch.compile, export, torch.func and forward-mode derivatives get the readable
+    functions instead. Hooks on `fc` are not called. Raises ValueError as `SELayer` does.
+    """
+
+    def __init__(self, channel: int, reduction: int = 16, bias: bool = False) -> None:
+        super().__init__()
+        self.channel = channel
+        self.fc = excitation(channel, reduction, bias)
+
+    @classmethod
+    def around(cls, first: Layer, second: Layer) -> "FastSELayer":
+        """The block that computes with two layers that exist already, C -> C/r -> C."""
+        with torch.device("meta"):  # no memory for weights that are replaced at once
+            layer = cls(first.weight.shape[1], reduction=1)
+        layer.fc[0], layer.fc[2] = first, second
+        return layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, self.channel)
+        first: Any = self.fc[0]
+        second: Any = self.fc[2]
+        # Flattened, as a 1×1 convolution holds (C/r, C, 1, 1).
+        weights: Any = (first.weight.flatten(1), first.bias, second.weight.flatten(1), second.bias)
+        if not _is_ordinary(x, *weights):
+            w1, b1, w2, b2 = weights
+            return rescale(x, excite(squeeze(x), w1, w2, b1, b2))
+        if torch.is_autocast_enabled(x.device.type):
+            kind = torch.get_autocast_dtype(x.device.type)
+            weights = tuple(None if w is None else w.to(kind) for w in weights)
+        output: Tensor = _Block.apply(x, *weights)
+        return output
+
+
+def _is_ordinary(x: Tensor, *weights: Tensor | None) -> bool:
+    """Whether nothing but a plain call, and perhaps a plain backward pass, is asked for."""
+    tensors = [t for t in (x, *weights) if t is not None]
+    types = {t.dtype for t in tensors}
+    if torch.is_autocast_enabled(x.device.type):
+        types_fit = torch.float64 not in types  # which autocast leaves alone
+    else:
+        types_fit = len(types) == 1  # if not, PyTorch has an error to raise
+    return types_fit and not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        or torch._C._are_functorch_transforms_active()
+        or any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+    )
+
+
+class _Block(torch.autograd.Function):
+    """(N, C, H, W), W₁ (C/r, C), b₁ (C/r,) or None, W₂ (C, C/r), b₂ (C,) or None -> (N, C, H, W)."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None) -> Tensor:
+        z, h, s = _gates(u, w1, b1, w2, b2)
+        ctx.save_for_backward(u, w1, b1, w2, b2, z, h, s)
+        return rescale(u, s)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        u, w1, b1, w2, b2, z, h, s = ctx.saved_tensors
+        of_u, of_w1, of_b1, of_w2, of_b2 = ctx.needs_input_grad
+        size = u.shape[2] * u.shape[3]
+        # False where this gradient will be differentiated again, or many are taken at once.
+        plain = not (torch.is_grad_enabled() or _is_batched(g))
+        if not plain:
+            z, h, s = _gates(u, w1, b1, w2, b2)  # again, as functions of u and the weights
+        grad_u = grad_w1 = grad_b1 = grad_w2 = grad_b2 = None
+
+        one_pass = plain and _maps_are_rows(u) and _maps_are_rows(g)
+        if one_pass:
+            grad_s = _sums_of_products(g, u)
+        else:
+            product = u * g
+            grad_s = (_mean(product) if plain else squeeze(product)) * size
+        grad_s = grad_s.to(s.dtype)
+        grad_a2 = grad_s * (1 - s) * s
+        if of_w2:
+            grad_w2 = grad_a2.T @ h
+        if of_b2:
+            grad_b2 = grad_a2.sum(0)
+        if of_u or of_w1 or of_b1:
+            grad_a1 = (grad_a2 @ w2).masked_fill(h <= 0, 0)
+        if of_w1:
+            grad_w1 = grad_a1.T @ z
+        if of_b1:
+            grad_b1 = grad_a1.sum(0)
+        if of_u:
+            grad_z = (grad_a1 @ w1 / size).to(u.dtype)
+            if one_pass:
+                grad_u = _scaled_and_shifted(g, s.to(u.dtype), grad_z)
+            elif plain:  # the product's memory once more, as fresh memory costs more than arithmetic
+                grad_u = torch.addcmul(grad_z[:, :, None, None], g, s[:, :, None, None], out=product)
+            else:
+                grad_u = rescale(g, s) + grad_z[:, :, None, None]
+        return grad_u, grad_w1, grad_b1, grad_w2, grad_b2
+
+
+def _is_batched(g: Tensor) -> bool:
+    """Whether g stands for many gradients at once, as in torch.vmap and with `is_grads_batched`."""
+    return torch._C._functorch.is_batchedtensor(g) or torch._C._functorch.is_legacy_batchedtensor(g)
+
+
+def _gates(
+    u: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """z (N, C), h (N, C/r) and s (N, C), in the type of the weights."""
+    z = _mean(u).to(w1.dtype)
+    h = F.relu(F.linear(z, w1, b1))
+    return z, h, torch.sigmoid(F.linear(h, w2, b2))
+
+
+# A BatchNorm in evaluation, with mean 0 and variance 1, is y = w x + b for each channel, and ∂L/∂w = Σ g x.
+# With every map taken for a channel, its CPU kernels are these two sums and products in one pass over memory.
+
+
+def _maps_are_rows(u: Tensor) -> bool:
+    """Whether BatchNorm's kernels serve u well: every map in one piece, no sum too long to be exact."""
+    return (
+        u.device.type == "cpu"
+        and u.dtype in (torch.float32, torch.float64)
+        and u.is_contiguous()
+        and 0 < u.shape[2] * u.shape[3] <= 512 * 512
+        and u.numel() > 0
+    )
+
+
+def _sums_of_products(g: Tensor, u: Tensor) -> Tensor:
+    """Σ_ij g ⊙ u: (N, C, H, W) twice -> (N, C)."""
+    mean, variance = g.new_zeros(g.shape[:2]).flatten(), g.new_ones(g.shape[:2]).flatten()
+    wanted = [False, True, False]  # the gradient of w alone
+    sums = torch.ops.aten.native_batch_norm_backward(
+        g.flatten(0, 1)[None], u.flatten(0, 1)[None], None, mean, variance, None, None, False, 0.0, wanted
+    )[1]
+    return sums.view(g.shape[:2])
+
+
+def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """scale ⊙ g + shift: (N, C, H, W), (N, C), (N, C) -> (N, C, H, W)."""
+    mean, variance = torch.zeros_like(scale).flatten(), torch.ones_like(scale).flatten()
+    y = F.batch_norm(g.flatten(0, 1)[None], mean, variance, scale.flatten(), shift.flatten(), eps=0.0)
+    return y.view_as(g)
+
+
+def _mean(u: Tensor) -> Tensor:
+    """The mean of each map, (N, C, H, W) -> (N, C), the way that was fastest on a CPU."""
+    channels_last = u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
+    if channels_last and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
+        return F.avg_pool2d(u, u.shape[2:]).flatten(1)
+    return squeeze(u)
+
+
+class Conversion:
+    """What `convert` did to a model, and the way back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.replaced: dict[str, nn.Module] = {}
+        """The modules that stood there before, by name."""
+        self.left: dict[str, str] = {}
+        """The reason why a gate was left as it is, by name."""
+
+    def undo(self) -> None:
+        """Put every module back. What was learned meanwhile stays, as the layers are the same."""
+        for name, module in self.replaced.items():
+            module.train(self.model.get_submodule(name).training)
+            self.model.set_submodule(name, module)
+        self.replaced = {}
+
+
+def convert(model: nn.Module) -> Conversion:
+    """Put a FastSELayer in the place of every gate of `model` that it reproduces; say why of the others.
+
+    It reproduces mean, linear layer or 1×1 convolution, ReLU, another, sigmoid, product: with random weights
+    the gate's outputs and all its gradients are then the same, in training and in evaluation. The new module
+    computes with the very same two layers, so optimisers go on; names in the state dict become
+    FastSELayer's, until `undo`. Other gates are known as in `gates.find`, their number of channels guessed
+    from their first parameter. The model is changed in place.
+    """
+    done = Conversion(model)
+    fast_of: dict[nn.Module, FastSELayer] = {}
+    names: list[str] = []
+    with evaluating(model), torch.random.fork_rng(_cuda_devices(model)):
+        for name, module in reversed(list(model.named_modules(remove_duplicate=False))):
+            if any(gate.startswith(f"{name}." if name else "") for gate in names):
+                continue  # the innermost module is the gate
+            if isinstance(module, FastSELayer):
+                names.append(name)
+                continue
+            layers = _two_layers(module)
+            fast = FastSELayer.around(*layers) if layers else None
+            if fast is not None and _agree(module, fast):
+                names.append(name)
+                if not name:
+                    done.left[name] = "it is the model itself"
+                elif any(
+                    m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules()
+                ):
+                    done.left[name] = "it has hooks, which would not be called"
+                else:
+                    done.replaced[name] = module
+                    fast_of.setdefault(module, fast)
+            elif any(is_gate(module, like) for like in _likely_maps(module)):
+                names.append(name)
+                done.left[name] = "it is no mean, linear, ReLU, linear, sigmoid and product"
+    for name, module in done.replaced.items():
+        model.set_submodule(name, fast_of[module].train(module.training))
+    return done
+
+
+def _two_layers(module: nn.Module) -> tuple[Layer, Layer] | None:
+    """The two layers C -> C/r -> C of a module that holds no other parameter or buffer."""
+    layers = [m for m in module.modules() if [*m.parameters(recurse=False), *m.buffers(recurse=False)]]
+    if len(layers) != 2:
+        return None
+    first, second = layers
+    if not (_is_linear(first) and _is_linear(second)) or first.weight.shape[:2] != second.weight.shape[1::-1]:
+        return None
+    return first, second
+
+
+def _is_linear(layer: nn.Module) -> TypeGuard[Layer]:
+    """Whether it is a linear layer, or a convolution that is one at each position."""
+    if type(layer) is nn.Conv2d:
+        same = layer.kernel_size == layer.stride == (1, 1) and layer.padding in (0, (0, 0), "valid")
+        return same and layer.groups == 1
+    return type(layer) is nn.Linear
+
+
+def _agree(module: nn.Module, fast: FastSELayer) -> bool:
+    """Whether both give the same outputs and gradients, tried on copies with random weights in float32."""
+    module, fast = copy.deepcopy((module, fast))  # together, so that they go on sharing their layers
+    module.float()
+    fast.float()
+    weights = list(fast.parameters())
+    device = weights[0].device
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for w in weights:
+            w.requires_grad_().copy_(torch.randn(w.shape, generator=generator) * w[0].numel() ** -0.5)
+    g = torch.randn(3, fast.channel, 4, 5, generator=generator)
+    u = 2 * torch.randn(3, fast.channel, 1, 1, generator=generator) + torch.randn(
+        g.shape, generator=generator
+    )
+    for training in (True, False):
+        answers = []
+        for block in (module, fast):
+            x = u.to(device).requires_grad_()
+            try:
+                with torch.enable_grad():
+                    y = block.train(training)(x.clone())  # a clone, as the module may overwrite it
+                    answers.append([y, *torch.autograd.grad(y, [x, *weights], g.to(device))])
+            except Exception:  # it takes no maps, or does not use both layers
+                return False
+        if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(*answers, strict=True)):
+            return False
+    return True
+
+
+def _likely_maps(module: nn.Module) -> list[Tensor]:
+    """Empty maps of the sizes that the module's first parameter suggests."""
+    for weight in module.parameters():
+        widths = {weight.shape[1] if weight.ndim > 1 else 1, len(weight), 8} - {1}
+        return [weight.new_empty(0, width, 5, 5) for width in sorted(widths)]
+    return []
+
+
+def _cuda_devices(model: nn.Module) -> set[torch.device]:
+    return {p.device for p in model.parameters() if p.device.type == "cuda"}
