@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds counted in the paper's way.
+"""What a network costs: parameters, multiply-adds counted in the paper's way, and passes over its maps.
 
 One multiplication with its addition counts as one operation, as in the paper's "GFLOPs"
 (2 × 10⁹ floating-point operations by the stricter meaning).
@@ -7,9 +7,12 @@ One multiplication with its addition counts as one operation, as in the paper's 
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
@@ -85,3 +88,49 @@ def se_parameters(stages: Iterable[tuple[int, int]], reduction: int = 16) -> int
             raise ValueError(f"{channels} channels are not a multiple of r = {reduction}")
         total += blocks * 2 * channels * channels // reduction
     return total
+
+
+class Pass(NamedTuple):
+    """An operation that goes through whole maps, and how many of them it reads and writes."""
+
+    operation: str
+    reads: int
+    writes: int
+
+
+def passes(block: nn.Module, u: Tensor) -> list[Pass]:
+    """What a call of the block and its backward pass move, counted in tensors of u's size.
+
+    u: (N, C, H, W) and larger than every other tensor of the block. A view moves nothing, and a number that
+    stands for a whole map is no map.
+    """
+    counter = _Passes(u)
+    u = u.detach().clone().requires_grad_()
+    g = torch.randn_like(u)
+    with counter:
+        torch.autograd.grad(block(u), [u, *block.parameters()], g)
+    return counter.found
+
+
+class _Passes(TorchDispatchMode):
+    """Looks at every operation that runs within it."""
+
+    def __init__(self, like: Tensor) -> None:
+        super().__init__()
+        self.bytes = like.numel() * like.element_size()
+        self.found: list[Pass] = []
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = operation(*args, **(kwargs or {}))
+        if not operation.is_view:
+            moved = Pass(operation.__name__.split(".")[0], self.maps(args), self.maps(output))
+            if moved.reads or moved.writes:
+                self.found.append(moved)
+        return output
+
+    def maps(self, tensors: Any) -> int:
+        """How many different pieces of memory as large as the map are among them."""
+        found = [t for t in tree_leaves(tensors) if isinstance(t, Tensor)]
+        return len({t.data_ptr() for t in found if t.untyped_storage().nbytes() >= self.bytes})

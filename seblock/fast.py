@@ -162,7 +162,8 @@ def _maps_are_rows(u: Tensor) -> bool:
 
 def _sums_of_products(g: Tensor, u: Tensor) -> Tensor:
     """Σ_ij g ⊙ u: (N, C, H, W) twice -> (N, C)."""
-    mean, variance = g.new_zeros(g.shape[:2]).flatten(), g.new_ones(g.shape[:2]).flatten()
+    maps = g.shape[0] * g.shape[1]
+    mean, variance = torch.zeros(maps, dtype=g.dtype), torch.ones(maps, dtype=g.dtype)
     wanted = [False, True, False]  # the gradient of w alone
     sums = torch.ops.aten.native_batch_norm_backward(
         g.flatten(0, 1)[None], u.flatten(0, 1)[None], None, mean, variance, None, None, False, 0.0, wanted

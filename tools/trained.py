@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seblock import blocks, cost, data, gates, networks, train
+from seblock import blocks, cost, data, functional, gates, networks, train
 from seblock.trained import FOLDER
 
 Row = dict[str, Any]
@@ -75,6 +75,17 @@ READERS = {
     "plain, larger head": longer(partial(networks.reader, hidden=32)),
     "SE, larger head": longer(partial(networks.reader, SE, hidden=32)),
 }
+
+
+class OnePath(blocks.SqEx):
+    """The same gates, but no gradient goes back to u through z."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.pool(x.detach())
+        return functional.rescale(x, self.nonlin2(self.linear2(self.nonlin1(self.linear1(z)))))
+
+
+PATHS = {"SE, one path": Candidate(partial(networks.painter, partial(OnePath, reduction=4)))}
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
 
@@ -83,9 +94,10 @@ SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": 
 def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
-    network, puzzle = PAINTERS[name].build(), data.painting_puzzle(2000, seed)
+    candidate = (PAINTERS | PATHS)[name]
+    network, puzzle = candidate.build(), data.painting_puzzle(2000, seed)
     with torch.enable_grad():
-        learn(network, puzzle.x, puzzle.target, F.mse_loss, seed, *PAINTERS[name][1:])
+        learn(network, puzzle.x, puzzle.target, F.mse_loss, seed, *candidate[1:])
     test = data.painting_puzzle(1000, seed=0, part="test")
 
     def right() -> float:
@@ -94,7 +106,7 @@ def paint(name: str, seed: int) -> Row:
     row: Row = {
         "network": name,
         "parameters": cost.parameters(network),
-        "epochs": PAINTERS[name].epochs,
+        "epochs": candidate.epochs,
         "seed": seed,
         "right": right(),
     }
@@ -138,7 +150,7 @@ def read(name: str, seed: int) -> Row:
 
 def puzzles(jobs: Sequence[str], seeds: int) -> None:
     """Every painter and reader, or one kind of them, with every seed."""
-    kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS)}
+    kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for file in jobs or kinds:
             job, names = kinds[file]
@@ -282,7 +294,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     puzzle_options = commands.add_parser("puzzles")
-    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading; both if none is named")
+    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths; all if none is named")
     puzzle_options.add_argument("--seeds", type=int, default=10)
     commands.add_parser("cifar10").add_argument("runs", type=Path)
     gate_options = commands.add_parser("gates")

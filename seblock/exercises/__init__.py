@@ -6,6 +6,7 @@ from seblock.exercises.convolution import check_terms, check_true_convolution
 from seblock.exercises.entanglement import check_field, check_rank
 from seblock.exercises.excitation import check_excite, check_gate_weights
 from seblock.exercises.exercise import Exercise, Verdict
+from seblock.exercises.gradients import check_back_through_max, check_grad_before_sigmoid
 from seblock.exercises.implementations import check_move, check_parameters
 from seblock.exercises.learned_gates import check_fold_into_norm, check_specificity
 from seblock.exercises.rescale import check_fold, check_rescale
@@ -15,6 +16,7 @@ from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
 __all__ = [
     "Exercise",
     "Verdict",
+    "check_back_through_max",
     "check_block",
     "check_difference",
     "check_excite",
@@ -23,6 +25,7 @@ __all__ = [
     "check_fold",
     "check_fold_into_norm",
     "check_gate_weights",
+    "check_grad_before_sigmoid",
     "check_masked_squeeze",
     "check_means_by_cue",
     "check_move",
