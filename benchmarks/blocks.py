@@ -12,11 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seblock.blocks import SELayer
-
-try:
-    from seblock.fast import FastSELayer
-except ModuleNotFoundError:
-    FastSELayer = None
+from seblock.fast import FastSELayer
 
 Build = Callable[[int, int], nn.Module]
 
@@ -53,7 +49,7 @@ class PublishedSqEx(nn.Module):
 
 def ours() -> dict[str, Build]:
     """The readable block, and the fast one."""
-    return {"SELayer": SELayer} | ({"FastSELayer": FastSELayer} if FastSELayer else {})
+    return {"SELayer": SELayer, "FastSELayer": FastSELayer}
 
 
 def peers() -> dict[str, Build]:

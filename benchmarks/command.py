@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 ALLOCATORS = ["default", "tuned", "jemalloc"]
 """The system's as it is; glibc's told to keep what was freed, not to ask for fresh memory; jemalloc."""
@@ -28,8 +29,12 @@ def environment(allocator: str) -> dict[str, str] | None:
     if allocator == "tuned":
         keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
         return keep if platform.libc_ver()[0] == "glibc" else None
-    library = ctypes.util.find_library("jemalloc") if sys.platform == "linux" else None
-    return {"LD_PRELOAD": library} if library else None
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    found = [
+        str(file) for folder in folders if folder for file in sorted(Path(folder).glob("libjemalloc.so*"))
+    ]
+    library = found[0] if found else ctypes.util.find_library("jemalloc")
+    return {"LD_PRELOAD": library} if library and sys.platform == "linux" else None
 
 
 def options_of(made: argparse.ArgumentParser) -> argparse.Namespace:
@@ -41,10 +46,7 @@ def options_of(made: argparse.ArgumentParser) -> argparse.Namespace:
     options = made.parse_args()
     wanted = environment(options.allocator)
     if wanted is None:
-        print(
-            f"Skipped: {options.allocator} needs",
-            "glibc." if options.allocator == "tuned" else "libjemalloc.",
-        )
+        print(f"Skipped: no {'glibc' if options.allocator == 'tuned' else 'libjemalloc'} was found.")
         raise SystemExit
     if {name: os.environ[name] for name in VARIABLES if name in os.environ} != wanted:
         others = {name: value for name, value in os.environ.items() if name not in VARIABLES}

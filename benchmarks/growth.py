@@ -90,7 +90,7 @@ def picture(rows: list[Row], allocator: str) -> Picture:
 
 
 def main() -> None:
-    options = options_of(parser(__doc__, rounds=30))
+    options = options_of(parser(__doc__, rounds=20))
     rows = measured(options.rounds, options.device)
     name = result_name("growth", options)
     path = report(name, rows, allocator=options.allocator, rounds=options.rounds)

@@ -64,7 +64,7 @@ def table(name: str, layout: str, rounds: int, device: str) -> list[Row]:
 
 
 def main() -> None:
-    options = options_of(parser(__doc__, rounds=7))
+    options = options_of(parser(__doc__, rounds=5))
     rows = []
     for name, layout in product(NETWORKS, LAYOUTS):
         rows += table(name, layout, options.rounds, options.device)

@@ -167,6 +167,7 @@ def test_another_allocator_starts_the_command_again(monkeypatch):
 
 def test_an_allocator_that_is_not_there_is_skipped_with_a_sentence(monkeypatch, capsys):
     monkeypatch.setattr(command.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     monkeypatch.setattr(sys, "argv", ["block", "--allocator", "jemalloc"])
     with pytest.raises(SystemExit) as left:
         command.options_of(command.parser("", rounds=1))
@@ -233,9 +234,20 @@ def test_a_notebooks_time_peak_and_first_picture_are_measured_and_nothing_is_sto
         assert measured.peak > measured.share + 90e6
 
 
-def test_a_class_is_weighed_while_all_are_there(tiny):
+def test_a_class_is_weighed_when_all_are_done_and_before_one_leaves(tiny, monkeypatch):
+    events = []
+
+    class Barrier(asyncio.Barrier):
+        async def wait(self):
+            events.append("wait")
+            return await super().wait()
+
+    monkeypatch.setattr(asyncio, "Barrier", Barrier)
+    monkeypatch.setattr(notebooks, "memory", lambda pid: events.append("weigh") or (500_000_000, 300_000_000))
     row = classroom.row(2, tiny)
-    assert row["students"] == 2
-    assert 10 < row["MB a student"] < 1000
+    assert events[:3] == ["wait", "wait", "weigh"]
+    assert events[-1] == "wait"
+    assert Counter(events) == {"wait": 4, "weigh": 2}
+    assert row["MB a student"] == 300
     assert 0 < row["first picture after s"] < row["end after s"]
-    assert "A server for 30 needs" in classroom.sentence(row)
+    assert "A server for 30 needs about 9 GB" in classroom.sentence(row)
