@@ -84,7 +84,7 @@ def picture(rows: list[Row], allocator: str) -> Picture:
         ax.set(xscale="log", yscale="log", xlabel=LABELS[varied], ylabel="ms")
         ax.set_xticks(values, [str(value) for value in values])
         ax.minorticks_off()
-    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"The block's time follows the bytes it moves (allocator: {allocator})")
     return figure, "Times of forward + backward, beside what they would be if they followed a formula."
 
