@@ -11,7 +11,7 @@ STAMP := .venv/installed
 WORKERS ?= logical
 test notebooks peers: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks hooks peers clean
+.PHONY: help lab test lint check-notebooks notebooks hooks peers bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
@@ -21,6 +21,7 @@ make notebooks  run every notebook again and store what it shows
 make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
 make check-notebooks   the notebooks' checks alone, without running their cells
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
+make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
 make clean      remove .venv, .peers and the caches
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
@@ -56,11 +57,23 @@ hooks: $(STAMP)
 IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
 .peers/installed:
 	$(PYTHON) -m venv .peers
-	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest numpy
+	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest numpy matplotlib pillow
 	@$(IN_PEERS) -c "open('.peers/installed', 'w').close()"
 
 peers: .peers/installed
 	$(IN_PEERS) -m pytest -c tests/peers/pytest.ini --rootdir . tests/peers/gates_of_peers.py
+
+# Judged: the four large shapes. Last the compiled ones, which want a C++ compiler.
+bench: $(STAMP) .peers/installed
+	$(IN_VENV) -m benchmarks.notebooks
+	$(IN_VENV) -m benchmarks.classroom
+	$(IN_PEERS) -m benchmarks.growth
+	$(IN_PEERS) -m benchmarks.growth --allocator tuned
+	$(IN_PEERS) -m benchmarks.network
+	$(IN_PEERS) -m benchmarks.block
+	$(IN_PEERS) -m benchmarks.block --judged --allocator tuned
+	$(IN_PEERS) -m benchmarks.block --judged --allocator jemalloc
+	$(IN_PEERS) -m benchmarks.block --judged --compiled --rounds 10
 
 clean:
 	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"

@@ -1,0 +1,253 @@
+"""What the benchmarks compare is the same function, and they measure what they say.
+
+The peers themselves are not needed here; how fast anything is is no test's business.
+"""
+
+import asyncio
+import csv
+import sys
+from collections import Counter
+from functools import partial
+
+import nbformat
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import block, blocks, classroom, command, growth, measure, network, notebooks
+from seblock.blocks import SELayer, SqEx
+
+LAYOUTS = pytest.mark.parametrize("layout", block.LAYOUTS.values(), ids=block.LAYOUTS)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    return measure.RESULTS
+
+
+@pytest.fixture
+def two_peers(monkeypatch):
+    two = {"published SELayer": blocks.PublishedSELayer, "published SqEx": blocks.PublishedSqEx}
+    for module in (block, network):
+        monkeypatch.setattr(module, "peers", lambda: two)
+
+
+@pytest.mark.parametrize(
+    ("published", "readable"), [(blocks.PublishedSELayer, SELayer), (blocks.PublishedSqEx, SqEx)]
+)
+@LAYOUTS
+def test_a_published_block_equals_ours_forward_and_backward(published, readable, layout):
+    one, other = published(32, 8).double(), readable(32, 8).double()
+    other.load_state_dict(one.state_dict())
+    u, g = torch.randn(2, 3, 32, 5, 7, dtype=torch.double)
+    u, g = u.contiguous(memory_format=layout).requires_grad_(), g.contiguous(memory_format=layout)
+    torch.testing.assert_close(one(u), other(u))
+    torch.testing.assert_close(block.both(one, u, g), block.both(other, u, g))
+
+
+def test_both_passes_give_the_gradient_of_the_maps_and_of_every_weight():
+    layer, u = blocks.PublishedSELayer(32), torch.randn(2, 32, 4, 4, requires_grad=True)
+    shapes = [tuple(gradient.shape) for gradient in block.both(layer, u, torch.ones_like(u))]
+    assert shapes == [(2, 32, 4, 4), (2, 32), (32, 2)]
+    assert not block.forward(layer, u, u).requires_grad
+
+
+def test_interleaved_calls_everything_once_a_round_in_changing_order():
+    order = []
+    calls = {name: partial(order.append, name) for name in "abcd"}
+    returned = measure.interleaved(calls, rounds=20)
+    rounds = ["".join(order[i : i + 4]) for i in range(0, len(order), 4)]
+    assert Counter(order) == dict.fromkeys("abcd", 20)
+    assert all(sorted(one) == list("abcd") for one in rounds)
+    assert len(set(rounds)) > 5
+    assert list(returned) == list("abcd")
+
+
+def test_interleaved_keeps_each_calls_own_results_in_order():
+    ones, tens = iter(range(3)), iter(range(0, 30, 10))
+    returned = measure.interleaved({"ones": ones.__next__, "tens": tens.__next__}, rounds=3)
+    assert returned == {"ones": [0, 1, 2], "tens": [0, 10, 20]}
+
+
+def test_the_bytes_that_must_move_are_counted_by_hand():
+    # two images of 3 channels, 4×5: 120 numbers of 4 bytes
+    assert measure.bytes_moved((2, 3, 4, 5), "forward") == 2 * 120 * 4
+    assert measure.bytes_moved((2, 3, 4, 5), "forward + backward") == 5 * 120 * 4
+    assert measure.bytes_moved((2, 3, 4, 5), "forward", itemsize=2) == 2 * 120 * 2
+
+
+def test_peak_memory_is_the_worst_moment_and_not_the_sum():
+    def two_at_once_three_times():
+        for _ in range(3):
+            a = torch.empty(1000)
+            b = torch.empty(500)
+            del a, b
+
+    assert measure.peak_memory(two_at_once_three_times) == 6000
+    assert measure.peak_memory(lambda: None) == 0
+
+
+def test_the_interval_holds_the_ratio_and_narrows_with_less_noise():
+    noise = torch.rand(100, generator=torch.Generator().manual_seed(1)).tolist()
+    low, high = measure.interval([2 + n for n in noise], [1 + n / 2 for n in reversed(noise)])
+    assert 1.6 < low < 2 < high < 2.4
+    assert measure.interval([3.0] * 10, [2.0] * 10) == (1.5, 1.5)
+    row = measure.compared([4.0, 1.0, 2.0], [4.0, 4.0, 1.0], to="peer")
+    assert row["to peer"] == 0.5
+    assert row["from"] <= 0.5 <= row["up to"]
+
+
+def test_a_table_is_printed_and_written_with_the_machines_facts(results, capsys):
+    path = measure.report("tried", [{"block": "a", "ms": 1234.5}, {"block": "b", "MB": 0.12345}], rounds=7)
+    assert path == results / "tried.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["block"], first["ms"], first["MB"]) == ("a", "1234", "")
+    assert (second["block"], second["ms"], second["MB"]) == ("b", "", "0.123")
+    assert first["rounds"] == second["rounds"] == "7"
+    assert first["torch"] == torch.__version__
+    assert int(first["threads"]) == torch.get_num_threads()
+    printed = capsys.readouterr().out.splitlines()
+    assert "rounds 7" in printed[0]
+    assert [line.split() for line in printed[2:]] == [["block", "ms", "MB"], ["a", "1234"], ["b", "0.123"]]
+
+
+def test_the_blocks_table_has_every_pass_of_every_block_and_the_copies(two_peers, monkeypatch):
+    rows = block.table((2, 32, 6, 6), "channels_last", 3, False, device="cpu", dtype=torch.float32)
+    names = [*blocks.ours(), "published SELayer", "published SqEx"]
+    assert [row["block"] for row in rows] == [*names, *names, "copy_", "clone"]
+    fastest = {row["passes"]: row for row in rows if row.get("to peer") == 1}
+    assert set(fastest) == set(block.PASSES)
+    assert all(row["block"].startswith("published") for row in fastest.values())
+    assert all(row["MB"] >= 2 * 32 * 36 * 4 / 1e6 for row in rows if row["block"] != "copy_")
+    monkeypatch.setattr(block, "JUDGED", [(2, 32, 6, 6)])
+    share = next(r["to peer"] for r in rows if (r["block"], r["passes"]) == ("SELayer", "forward + backward"))
+    assert f"SELayer, channels_last: {share:.2f}" in block.summary(rows)
+
+
+def test_the_large_shapes_are_judged_and_the_others_take_more_rounds(two_peers, results, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        block, "table", lambda shape, layout, rounds, *_, **__: asked.append((shape, rounds)) or []
+    )
+    monkeypatch.setattr(sys, "argv", ["block", "--rounds", "2"])
+    for variable in command.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(block, "report", lambda name, *_, **__: asked.append(name))
+    block.main()
+    assert asked[:-1] == [(s, 8) for s in block.SMALL for _ in range(2)] + [
+        (s, 2) for s in block.JUDGED for _ in range(2)
+    ]
+    assert asked[-1] == "block"
+
+
+def test_another_allocator_starts_the_command_again(monkeypatch):
+    started = []
+    monkeypatch.setattr(command, "environment", lambda allocator: {"MALLOC_MMAP_MAX_": "0"})
+    monkeypatch.setattr(command.subprocess, "call", lambda line, env: started.append((line, env)) or 3)
+    monkeypatch.setattr(sys, "argv", ["block", "--allocator", "tuned"])
+    monkeypatch.setenv("LD_PRELOAD", "another.so")
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    with pytest.raises(SystemExit) as left:
+        command.options_of(command.parser("", rounds=1))
+    assert left.value.code == 3
+    assert started[0][1]["MALLOC_MMAP_MAX_"] == "0"
+    assert "LD_PRELOAD" not in started[0][1]
+    monkeypatch.delenv("LD_PRELOAD")
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")
+    options = command.options_of(command.parser("", rounds=1))
+    assert (len(started), command.result_name("block", options)) == (1, "block_tuned")
+
+
+def test_an_allocator_that_is_not_there_is_skipped_with_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(command.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    monkeypatch.setattr(sys, "argv", ["block", "--allocator", "jemalloc"])
+    with pytest.raises(SystemExit) as left:
+        command.options_of(command.parser("", rounds=1))
+    assert not left.value.code
+    assert "Skipped" in capsys.readouterr().out
+
+
+def test_a_training_step_learns_and_leaves_no_gradients():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    before = net[1].weight.clone()
+    network.step(
+        net, torch.optim.SGD(net.parameters(), lr=0.1), torch.randn(4, 3, 2, 2), torch.zeros(4, dtype=int)
+    )
+    assert not torch.equal(net[1].weight, before)
+    assert net[1].weight.grad is None
+
+
+def test_every_gate_of_a_network_has_the_hidden_width_of_the_others():
+    hidden = [network.gate(blocks.PublishedSELayer)(c).fc[0].out_features for c in (16, 32, 64, 256)]
+    assert hidden == [4, 4, 4, 16]
+
+
+def test_the_growths_formulas_are_counted_by_hand():
+    assert growth.formulas(n=2, c=8, side=3, r=4) == {
+        "bytes": 5 * 2 * 8 * 9 * 4,
+        "multiply-adds": 2 * 2 * 8 * 2,
+        "parameters": 2 * 8 * 2,
+    }
+
+
+def test_growth_measures_every_size_and_draws_them(monkeypatch):
+    monkeypatch.setattr(growth, "BASE", {"N": 1, "C": 8, "side": 3, "r": 2})
+    monkeypatch.setattr(growth, "VARIED", {"C": [4, 8], "side": [3, 4], "r": [1, 2], "N": [1, 2]})
+    rows = growth.measured(rounds=1, device="cpu")
+    assert len(rows) == 8 * len(blocks.ours())
+    assert {row["C"] for row in rows if row["varied"] == "C"} == {4, 8}
+    assert {row["C"] for row in rows if row["varied"] != "C"} == {8}
+    figure, _ = growth.picture(rows, "default")
+    assert [ax.get_xlabel() for ax in figure.axes] == list(growth.LABELS.values())
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    cells = [
+        nbformat.v4.new_markdown_cell("# Tiny"),
+        nbformat.v4.new_code_cell("block = bytearray(100_000_000)\ndel block"),
+        nbformat.v4.new_code_cell(
+            "from IPython.display import display\ndisplay({'image/png': 'aGk='}, raw=True)"
+        ),
+        nbformat.v4.new_code_cell("import time\ntime.sleep(0.5)"),
+    ]
+    path = tmp_path / "tiny.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_notebooks_time_peak_and_first_picture_are_measured_and_nothing_is_stored(tiny):
+    before = tiny.read_bytes()
+    measured = asyncio.run(notebooks.lesson(tiny))
+    assert tiny.read_bytes() == before
+    assert 0 < measured.first_picture < measured.seconds - 0.5
+    assert 10e6 < measured.share < 1e9
+    if sys.platform == "linux":
+        assert measured.peak > measured.share + 90e6
+
+
+def test_a_class_is_weighed_when_all_are_done_and_before_one_leaves(tiny, monkeypatch):
+    events = []
+
+    class Barrier(asyncio.Barrier):
+        async def wait(self):
+            events.append("wait")
+            return await super().wait()
+
+    monkeypatch.setattr(asyncio, "Barrier", Barrier)
+    monkeypatch.setattr(notebooks, "memory", lambda pid: events.append("weigh") or (500_000_000, 300_000_000))
+    row = classroom.row(2, tiny)
+    assert events[:3] == ["wait", "wait", "weigh"]
+    assert events[-1] == "wait"
+    assert Counter(events) == {"wait": 4, "weigh": 2}
+    assert row["MB a student"] == 300
+    assert 0 < row["first picture after s"] < row["end after s"]
+    assert "A server for 30 needs about 9 GB" in classroom.sentence(row)
