@@ -42,8 +42,14 @@ html_static_path = ["static"]
 html_css_files = ["page.css"]
 html_copy_source = True
 html_show_sphinx = False
+html_use_index = html_domain_indices = False  # the search finds names as well
 html_context = {"default_mode": "auto"}
-html_theme_options = {"show_toc_level": 2, "home_page_in_toc": True, "use_fullscreen_button": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "home_page_in_toc": True,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],
+}
 
 
 def plain(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -53,6 +59,22 @@ def plain(app: object, what: str, name: str, obj: object, options: object, lines
     lines[:] = "".join(parts).split("\n")
 
 
+def short(
+    app: object,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Types by their last name. Sphinx does it itself but for signatures with a default such as <factory>."""
+    if signature and "<" in signature:
+        signature = re.sub(r"~[\w.]+\.", "", signature)
+    return signature, returns
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", plain)
+    app.connect("autodoc-process-signature", short)
