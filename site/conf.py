@@ -53,8 +53,8 @@ html_theme_options = {
 
 
 def plain(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Let a docstring's signs mean themselves: only backticks, lists and paragraphs are markup."""
-    parts = re.split(r"(`+[^`]*`+)", "\n".join(lines))
+    """Let a docstring's signs mean themselves; only `code`, *emphasis*, lists and paragraphs are markup."""
+    parts = re.split(r"(`+[^`]*`+|\*\w[^*]*\w\*)", "\n".join(lines))
     parts[::2] = [re.sub(r"([*_|\\])", r"\\\1", text) for text in parts[::2]]
     lines[:] = "".join(parts).split("\n")
 

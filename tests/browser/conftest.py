@@ -59,6 +59,11 @@ def watched(context: BrowserContext, home: str) -> Watched:
     return seen
 
 
+def grouped(names: list[str]) -> list[object]:
+    """A parameter for each notebook or page; pytest's workers take all tests of one, as one browser does."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser of this machine. Without one the tests are skipped, but not in CI."""

@@ -35,6 +35,12 @@ PIXELS = """picture => {
     canvas.getContext('2d').drawImage(picture, 0, 0);
     return canvas.width ? canvas.toDataURL() : '';
 }"""
+FORMULAS = """all => all.flatMap(cell => {
+    const wrong = [...cell.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.outerHTML);
+    const text = cell.cloneNode(true);
+    text.querySelectorAll('pre, code, mjx-container').forEach(e => e.remove());
+    return text.textContent.includes('$') ? [...wrong, text.textContent] : wrong;
+})"""
 HEADING_IN_VIEW = """anchor => {
     const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer');
     const {top, bottom} = panel.getBoundingClientRect();
@@ -153,6 +159,12 @@ def pictures_missing(page: Page, expected: int) -> list[str]:
     found = [f"not drawn: {p['alt']}" for p in pictures if not p["drawn"]]
     shown = sum(not p["live"] for p in pictures)
     return found + [f"{expected - shown} of {expected} pictures are missing"] * (shown < expected)
+
+
+def formulas_wrong(page: Page) -> list[str]:
+    """Formulas that were drawn as an error, and texts that a dollar is left in."""
+    found: list[str] = page.locator(f"{NOTEBOOK} .jp-RenderedMarkdown").evaluate_all(FORMULAS)
+    return found
 
 
 def sliders_stuck(page: Page, expected: int) -> list[str]:

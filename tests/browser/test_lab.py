@@ -11,13 +11,14 @@ from pathlib import Path
 
 import lab
 import pytest
-from conftest import NOTEBOOKS, Watched, watched
+from conftest import NOTEBOOKS, ROOT, Watched, grouped, watched
 from playwright.sync_api import Browser
 
 MINUTES = 10
 FOLLOWED: set[str] = set()
 """Links that were tried, whichever notebook they stood in: they lie in one folder."""
 
+FAULTY_TEXT = "# Faulty\n\n[a link](not_there.ipynb), $\\frac{1}$, and half a $formula"
 FAULTS = {
     "error": "1 / 0",
     "stderr": "import sys\n\nprint('heard', file=sys.stderr)",
@@ -31,11 +32,6 @@ FAULTS = {
 }
 
 
-def by_notebook(paths: list[Path]) -> list[object]:
-    """A parameter for each notebook; pytest's workers take whole notebooks."""
-    return [pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in paths]
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Server]:
     """One JupyterLab for all notebooks, with copies of them and one that has every fault."""
@@ -44,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Server]:
     for path in NOTEBOOKS:
         shutil.copy(path, root / "notebooks")
     code = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
-    text = {"cell_type": "markdown", "metadata": {}, "source": "# Faulty\n\n[a link](not_there.ipynb)"}
+    text = {"cell_type": "markdown", "metadata": {}, "source": FAULTY_TEXT}
     faulty = [text, *({**code, "source": [FAULTS[name]]} for name in FAULTS)]
     for number, cell in enumerate(faulty):
         cell["id"] = f"cell-{number:02}"
@@ -67,10 +63,10 @@ def open_and_run(chromium: Browser, server: lab.Server, name: str) -> Iterator[W
     context.close()
 
 
-@pytest.fixture(scope="module", params=by_notebook(NOTEBOOKS))
+@pytest.fixture(scope="module", params=grouped([path.stem for path in NOTEBOOKS]))
 def notebook(request: pytest.FixtureRequest) -> Path:
     """One of the notebooks, as it is stored."""
-    return Path(request.param)
+    return ROOT / "notebooks" / f"{request.param}.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +95,10 @@ def test_every_picture_is_drawn(seen: Watched, notebook: Path) -> None:
     outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
     stored = sum("image/png" in output.get("data", {}) for output in outputs)
     assert lab.pictures_missing(seen.page, stored) == []
+
+
+def test_formulas_are_drawn(seen: Watched) -> None:
+    assert lab.formulas_wrong(seen.page) == []
 
 
 def test_every_slider_moves_its_picture_by_the_keyboard(seen: Watched, notebook: Path) -> None:
@@ -138,6 +138,9 @@ def test_each_fault_is_found(faulty: Watched) -> None:
     assert "heard" in outcries
     assert lab.pictures_missing(page, 2)[0] == "not drawn: a map"
     assert lab.pictures_missing(page, 3)[-1] == "1 of 3 pictures are missing"
+    formulas = lab.formulas_wrong(page)
+    assert "Missing argument" in formulas[0]
+    assert "half a $formula" in formulas[-1]
     assert "its picture stayed" in lab.sliders_stuck(page, 1)[0]
     assert "expected 2" in lab.sliders_stuck(page, 2)[0]
     assert lab.dead_end(page, 0, lab.links(page)[0]) == "not_there.ipynb did not open"

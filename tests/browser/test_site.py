@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from conftest import NOTEBOOKS, ROOT, Watched, watched
+from conftest import NOTEBOOKS, ROOT, Watched, grouped, watched
 from playwright.sync_api import Browser, Page
 
 SITE = ROOT / "build" / "site"
@@ -40,7 +40,7 @@ def shown(chromium: Browser, home: str, path: str) -> Iterator[Watched]:
     context.close()
 
 
-@pytest.fixture(scope="module", params=PAGES)
+@pytest.fixture(scope="module", params=grouped(PAGES))
 def path(request: pytest.FixtureRequest) -> str:
     """Where a page lies in the site."""
     return str(request.param)
