@@ -9,9 +9,9 @@ STAMP := .venv/installed
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
-test notebooks peers: export OMP_NUM_THREADS = 1
+test browser notebooks peers: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks hooks peers bench clean
+.PHONY: help lab test lint check-notebooks notebooks hooks site browser peers bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
@@ -20,6 +20,8 @@ make lint       the first part of that alone: ruff, the package's and the notebo
 make notebooks  run every notebook again and store what it shows
 make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
 make check-notebooks   the notebooks' checks alone, without running their cells
+make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
+make browser    build it, and try it and every notebook in JupyterLab, in Chromium, which has to be there
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
 make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
 make clean      remove .venv, .peers and the caches
@@ -52,6 +54,23 @@ notebooks: $(STAMP)
 
 hooks: $(STAMP)
 	$(IN_VENV) -m pre_commit install
+
+WEB_STAMP := .venv/installed-web
+$(WEB_STAMP): requirements-web.txt $(STAMP)
+	$(IN_VENV) -m pip install --disable-pip-version-check -r requirements-web.txt
+	@$(IN_VENV) -c "open('$(WEB_STAMP)', 'w').close()"
+
+# MathJax draws the page's formulas, axe-core looks for what keeps people from reading it.
+NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1
+$(NPM_STAMP):
+	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1
+	@$(PYTHON) -c "open('$(NPM_STAMP)', 'w').close()"
+
+site: $(WEB_STAMP) $(NPM_STAMP)
+	$(IN_VENV) tools/website.py build/npm/node_modules build/site
+
+browser: site
+	$(IN_VENV) -m pytest -c tests/browser/pytest.ini --rootdir . -n $(WORKERS) --maxprocesses 4 --dist loadgroup tests/browser
 
 # Newest versions on purpose; nothing of this environment reaches requirements.txt.
 IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python

@@ -30,6 +30,11 @@ KERNEL = {
 }
 MACHINE_PATH = re.compile(r"/(?:home|tmp|root|Users|private/var)/|\\Users\\|site-packages|ipykernel_\d")
 PROGRESS_BAR = re.compile(r"\d%\|")
+REFUSED_TEX = re.compile(
+    r"\\(?:operatorname|mbox|[hv]?phantom|smash|bbox|toggle|unicode|mmlToken|href|class|style|cssId|require"
+    r"|(?:re)?newcommand|(?:re)?newenvironment|def|gdef|let|DeclareMathOperator|label|ref|eqref)(?![A-Za-z])"
+)
+"""TeX that MathJax knows, and that GitHub refuses or that needs more than the one formula it stands in."""
 UNATTEMPTED = "Not attempted yet"
 
 Cell = dict[str, Any]
@@ -142,10 +147,13 @@ def test_notebook_stores_no_error_and_no_stderr(path: Path) -> None:
 @every_notebook
 def test_notebook_has_at_most_500_kilobytes_and_150_a_picture(path: Path) -> None:
     assert path.stat().st_size <= 500_000
-    pngs = [
-        (i, "".join(o["data"]["image/png"])) for i, o in outputs(path) if "image/png" in o.get("data", {})
-    ]
-    assert not [i for i, png in pngs if len(base64.b64decode(png)) > 150_000]
+    for cell_id, output in outputs(path):
+        for kind, stored in output.get("data", {}).items():
+            text = "".join(stored)
+            if kind.startswith("image/"):
+                size = len(text.encode() if kind == "image/svg+xml" else base64.b64decode(text))
+                assert size <= 150_000, (cell_id, kind)
+    assert not [cell["id"] for cell in read(path)["cells"] if cell.get("attachments")]
 
 
 @every_notebook
@@ -207,6 +215,22 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
         (cell["id"], found) for _, cell in cells(path, "markdown") if (found := broken(cell["source"], path))
     ]
     assert not dead
+
+
+@every_notebook
+def test_formulas_keep_to_the_tex_that_github_jupyterlab_and_the_page_all_draw(path: Path) -> None:
+    """Inline formulas touch their dollars, and no letter or digit touches these: else some show dollars."""
+    for _, cell in cells(path, "markdown"):
+        text = re.sub(r"\$\$.*?\$\$", "", prose(cell["source"]), flags=re.DOTALL)
+        formulas = re.findall(r"(\w?)\$([^$]*)\$(\w?)", text)
+        assert text.count("$") == 2 * len(formulas), cell["id"]
+        for before, formula, after in formulas:
+            assert formula.strip() == formula != "", (cell["id"], formula)
+            assert not before + after, (cell["id"], formula)
+        displayed = re.findall(r"\$\$(.*?)\$\$", prose(cell["source"]), re.DOTALL)
+        for formula in [*displayed, *(formula for _, formula, _ in formulas)]:
+            assert not REFUSED_TEX.search(formula), (cell["id"], formula)
+            assert "<" not in formula, f"{cell['id']}: write \\lt, a browser may take {formula} for a tag"
 
 
 @every_notebook

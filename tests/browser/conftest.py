@@ -1,0 +1,87 @@
+"""One Chromium for the tests of JupyterLab and of the site, and what a page did while it was open."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCREENSHOTS = ROOT / "build" / "screenshots"
+
+
+@dataclass
+class Watched:
+    """A page, and what nobody should see it do."""
+
+    page: Page
+    home: str
+    """The one address that may be asked, such as "127.0.0.1:8000"."""
+    logged: list[str] = field(default_factory=list)
+    """Errors on the console, exceptions of scripts."""
+    failed: list[str] = field(default_factory=list)
+    """Requests without an answer, and answers from 400 on."""
+    foreign: set[str] = field(default_factory=set)
+    """Requests to anybody else. They are stopped before they leave."""
+
+    def problems(self) -> list[str]:
+        """All of it, each with its kind."""
+        return [
+            *(f"console: {text}" for text in self.logged),
+            *(f"failed: {url}" for url in self.failed),
+            *(f"foreign: {url}" for url in sorted(self.foreign)),
+        ]
+
+    def guard(self, route: Route) -> None:
+        """Let a request pass if it stays at home."""
+        if urlsplit(route.request.url).netloc == self.home:
+            route.continue_()
+        else:
+            self.foreign.add(route.request.url)
+            route.abort()
+
+
+def watched(context: BrowserContext, home: str) -> Watched:
+    """A new page of the context; its network reaches `home` and nobody else."""
+    page = context.new_page()
+    seen = Watched(page, home)
+    page.on("console", lambda m: seen.logged.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: seen.logged.append(str(error)))
+    page.on("response", lambda r: seen.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.on("requestfailed", lambda r: seen.failed.append(f"{r.failure} {r.url}"))
+    page.on("websocket", lambda s: seen.foreign.add(s.url) if urlsplit(s.url).netloc != home else None)
+    context.route(lambda url: urlsplit(url).scheme in ("http", "https"), seen.guard)
+    return seen
+
+
+def grouped(names: list[str]) -> list[object]:
+    """A parameter for each notebook or page; pytest's workers take all tests of one, as one browser does."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser of this machine. Without one the tests are skipped, but not in CI."""
+    found = [
+        path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
+    ]
+    if not found:
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("These tests open pages in Chromium, and there is none: install your system's package chromium.")
+    with sync_playwright() as playwright:
+        quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=found[0], args=[*quiet, "--disable-quic"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where pictures of the pages are left to look at; git ignores it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    return SCREENSHOTS

@@ -1,0 +1,149 @@
+"""Every notebook in JupyterLab, in Chromium, as `make lab` shows it: what a reader would trip over.
+
+The notebooks are copies in a folder with a space in its name, so that nothing in the checkout changes. A new
+notebook is covered by being there.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+from conftest import NOTEBOOKS, ROOT, Watched, grouped, watched
+from playwright.sync_api import Browser
+
+MINUTES = 10
+FOLLOWED: set[str] = set()
+"""Links that were tried, whichever notebook they stood in: they lie in one folder."""
+
+FAULTY_TEXT = "# Faulty\n\n[a link](not_there.ipynb), $\\frac{1}$, and half a $formula"
+FAULTS = {
+    "error": "1 / 0",
+    "stderr": "import sys\n\nprint('heard', file=sys.stderr)",
+    "picture": 'from IPython.display import HTML\n\nHTML(\'<img src="not_there.png" alt="a map">\')',
+    "foreign": 'HTML(\'<img src="https://example.org/map.png" alt="from elsewhere">\')',
+    "slider": (
+        "import io\n\nimport ipywidgets\nfrom PIL import Image\n\n"
+        "Image.new('L', (8, 8)).save(dot := io.BytesIO(), 'PNG')\n"
+        "ipywidgets.VBox([ipywidgets.FloatSlider(), ipywidgets.Image(value=dot.getvalue())])"
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Server]:
+    """One JupyterLab for all notebooks, with copies of them and one that has every fault."""
+    root, own = tmp_path_factory.mktemp("a class"), tmp_path_factory.mktemp("own")
+    (root / "notebooks").mkdir()
+    for path in NOTEBOOKS:
+        shutil.copy(path, root / "notebooks")
+    code = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    text = {"cell_type": "markdown", "metadata": {}, "source": FAULTY_TEXT}
+    faulty = [text, *({**code, "source": [FAULTS[name]]} for name in FAULTS)]
+    for number, cell in enumerate(faulty):
+        cell["id"] = f"cell-{number:02}"
+        cell["metadata"] = {"tags": ["raises-exception"]}  # so that Run All goes on
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    notebook = {"cells": faulty, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (root / "notebooks" / "faulty.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    with lab.server(root, own) as running:
+        yield running
+
+
+def open_and_run(chromium: Browser, server: lab.Server, name: str) -> Iterator[Watched]:
+    """A page that shows the notebook of that name, all its cells run; everything is shut down afterwards."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    seen = watched(context, server.home)
+    seen.page.goto(server.url(f"/lab/tree/notebooks/{name}"))
+    lab.run_all(seen.page, seconds=MINUTES * 60)
+    yield seen
+    server.close_all(seen.page)
+    context.close()
+
+
+@pytest.fixture(scope="module", params=grouped([path.stem for path in NOTEBOOKS]))
+def notebook(request: pytest.FixtureRequest) -> Path:
+    """One of the notebooks, as it is stored."""
+    return ROOT / "notebooks" / f"{request.param}.ipynb"
+
+
+@pytest.fixture(scope="module")
+def seen(chromium: Browser, server: lab.Server, notebook: Path) -> Iterator[Watched]:
+    """That notebook, open in JupyterLab and run."""
+    yield from open_and_run(chromium, server, notebook.name)
+
+
+@pytest.fixture(scope="module")
+def faulty(chromium: Browser, server: lab.Server) -> Iterator[Watched]:
+    """The notebook that has every fault."""
+    yield from open_and_run(chromium, server, "faulty.ipynb")
+
+
+def code_cells(notebook: Path) -> list[dict]:
+    """Its code cells, as stored."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_no_cell_ends_in_an_error_or_writes_to_stderr(seen: Watched) -> None:
+    assert lab.outcries(seen.page) == []
+
+
+def test_every_picture_is_drawn(seen: Watched, notebook: Path) -> None:
+    outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
+    stored = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert lab.pictures_missing(seen.page, stored) == []
+
+
+def test_formulas_are_drawn(seen: Watched) -> None:
+    assert lab.formulas_wrong(seen.page) == []
+
+
+def test_every_slider_moves_its_picture_by_the_keyboard(seen: Watched, notebook: Path) -> None:
+    calls = [cell for cell in code_cells(notebook) if "slider(" in "".join(cell["source"])]
+    assert lab.sliders_stuck(seen.page, len(calls)) == []
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_themes_leave_a_picture_to_look_at(
+    seen: Watched, notebook: Path, theme: str, screenshots: Path
+) -> None:
+    lab.choose_theme(seen.page, theme)
+    lab.picture_of_all(seen.page, screenshots / f"{notebook.stem} {theme}.png")
+    assert lab.pictures_missing(seen.page, 0) == []
+
+
+def test_links_to_other_notebooks_open(seen: Watched, notebook: Path) -> None:
+    found = lab.links(seen.page)
+    assert any(found)
+    for number, leads_to in enumerate(found):
+        if leads_to and leads_to not in FOLLOWED:
+            FOLLOWED.add(leads_to)
+            assert lab.dead_end(seen.page, number, leads_to) is None
+            lab.go_to(seen.page, notebook.name)
+
+
+def test_console_shows_no_error_and_nobody_else_is_asked(seen: Watched) -> None:
+    """Last of a notebook's tests: it speaks for all that the others did."""
+    assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("faulty")
+def test_each_fault_is_found(faulty: Watched) -> None:
+    page = faulty.page
+    outcries = " ".join(lab.outcries(page))
+    assert "ZeroDivisionError" in outcries
+    assert "heard" in outcries
+    assert lab.pictures_missing(page, 2)[0] == "not drawn: a map"
+    assert lab.pictures_missing(page, 3)[-1] == "1 of 3 pictures are missing"
+    formulas = lab.formulas_wrong(page)
+    assert "Missing argument" in formulas[0]
+    assert "half a $formula" in formulas[-1]
+    assert "its picture stayed" in lab.sliders_stuck(page, 1)[0]
+    assert "expected 2" in lab.sliders_stuck(page, 2)[0]
+    assert lab.dead_end(page, 0, lab.links(page)[0]) == "not_there.ipynb did not open"
+    assert any(text.startswith("foreign: https://example.org") for text in faulty.problems())
+    assert any("not_there.png" in text for text in faulty.problems())
+    assert any(text.startswith("console:") for text in faulty.problems())

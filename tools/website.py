@@ -1,0 +1,92 @@
+"""Build the web page: the notebooks as they are stored, and the package's reference from its docstrings.
+
+python tools/website.py NODE_MODULES OUT    NODE_MODULES holds MathJax; the page lies in OUT afterwards
+"""
+
+import argparse
+import json
+import pkgutil
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.cmd.build import build_main
+
+import seblock
+
+ROOT = Path(__file__).resolve().parents[1]
+MATHJAX = {
+    "mathjax/startup.js": "mathjax/startup.js",
+    "mathjax/core.js": "mathjax/core.js",
+    "mathjax/input": "mathjax/input",
+    "mathjax/output/chtml.js": "mathjax/output/chtml.js",
+    "mathjax/a11y/assistive-mml.js": "mathjax/a11y/assistive-mml.js",
+    "@mathjax/mathjax-newcm-font/chtml.js": "mathjax-fonts/mathjax-newcm-font/chtml.js",
+    "@mathjax/mathjax-newcm-font/chtml": "mathjax-fonts/mathjax-newcm-font/chtml",
+}
+"""What the page needs of MathJax's two npm packages, and where it lies among the static files."""
+
+
+def anchor(heading: str) -> str:
+    """What stands behind the "#" of a link to a heading, as in JupyterLab: "The formula" -> "The-formula"."""
+    return heading.replace(" ", "-")
+
+
+def with_alt_texts(notebook: str) -> str:
+    """The notebook's text with each picture's alt text where myst-nb looks for it, in the cell's metadata."""
+    raw = json.loads(notebook)
+    for cell in raw["cells"]:
+        shown = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", [])]
+        alt = " ".join(metadata["alt"] for metadata in shown if "alt" in metadata)
+        if alt:
+            cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+    return json.dumps(raw)
+
+
+def reference(folder: Path) -> None:
+    """A page for each file of the package, and one for each folder, from their docstrings."""
+    folder.mkdir()
+    pages: dict[str, list[str]] = {}
+    for module in pkgutil.walk_packages(seblock.__path__, "seblock."):
+        pages.setdefault(".".join(module.name.split(".")[:2]), []).append(module.name)
+    for page, modules in pages.items():
+        text = ""
+        for name in modules:
+            line = ("=" if name == page else "-") * len(name)
+            text += f"{name}\n{line}\n\n.. automodule:: {name}\n   :members:\n\n"
+        (folder / f"{page}.rst").write_text(text, encoding="utf-8")
+
+
+def lay_out(pages: Path, node_modules: Path) -> None:
+    """Everything that Sphinx reads, in a folder of its own, so that nothing in the checkout changes."""
+    shutil.rmtree(pages, ignore_errors=True)
+    shutil.copytree(ROOT / "site", pages)
+    for name in ("README.md", "picture.png"):
+        shutil.copy(ROOT / name, pages)
+    (pages / "notebooks").mkdir()
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        text = with_alt_texts(path.read_text(encoding="utf-8"))
+        (pages / "notebooks" / path.name).write_text(text, encoding="utf-8")
+    reference(pages / "reference")
+    for packed, laid in MATHJAX.items():
+        there, here = node_modules / packed, pages / "static" / laid
+        here.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if there.is_dir() else shutil.copy)(there, here)
+
+
+def main() -> int:
+    """Build; 1 if Sphinx warned, of a link that leads nowhere, say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("node_modules", type=Path)
+    parser.add_argument("out", type=Path)
+    places = parser.parse_args()
+    pages = places.out.with_name("pages")
+    lay_out(pages, places.node_modules)
+    shutil.rmtree(places.out, ignore_errors=True)
+    return build_main(
+        ["-q", "-W", "--keep-going", "-E", "-d", str(pages / ".doctrees"), str(pages), str(places.out)]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
