@@ -395,6 +395,7 @@ ANSWERS = {
     "05_rescale": "cbcb",
     "06_two_implementations": "bbbb",
     "07_residual_block": "bbc",
+    "08_gradients": "cacbb",
     "09_context_decides": "bbabb",
     "10_cifar10": "ab",
     "11_learned_gates": "babb",

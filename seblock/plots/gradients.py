@@ -51,9 +51,9 @@ def paths() -> Picture:
     ax.annotate(
         "", (0.1, -0.3), (8.5, -0.3), arrowprops=curve | {"color": RED, "connectionstyle": "arc3,rad=-0.28"}
     )
-    ax.text(4.3, 1.62, "directly", color=BLUE, ha="center")
-    ax.text(4.3, -1.75, "directly: s · g", color=RED, ha="center")
-    ax.set(xlim=(-0.5, 9.1), ylim=(-2.0, 1.9))
+    ax.text(4.3, 1.72, "directly", color=BLUE, ha="center")
+    ax.text(4.3, -2.05, "directly: s · g", color=RED, ha="center")
+    ax.set(xlim=(-0.5, 9.1), ylim=(-2.2, 2.0))
     ax.set_axis_off()
     return figure, (
         "Forward, in blue: u goes to x̃ directly and by 4 steps through z, h and s. Backward, in red, the "
