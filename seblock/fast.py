@@ -102,9 +102,13 @@ class _Block(torch.autograd.Function):
             z, h, s = _gates(u, w1, b1, w2, b2)  # again, as functions of u and the weights
         grad_u = grad_w1 = grad_b1 = grad_w2 = grad_b2 = None
 
-        one_pass = plain and _maps_are_rows(u) and _maps_are_rows(g)
-        if one_pass:
-            grad_s = _sums_of_products(g, u)
+        rows = plain and _maps_are_rows(u) and _maps_are_rows(g)
+        product = None
+        if rows:
+            (grad_s,) = _sums_of_products([(g.flatten(0, 1)[None], u.flatten(0, 1)[None])])
+            grad_s = grad_s.view(s.shape)
+        elif plain and _images_are_columns(u) and _images_are_columns(g):
+            grad_s = torch.stack(_sums_of_products(list(zip(g.split(1), u.split(1), strict=True))))
         else:
             product = u * g
             grad_s = (_mean(product) if plain else squeeze(product)) * size
@@ -122,9 +126,9 @@ class _Block(torch.autograd.Function):
             grad_b1 = grad_a1.sum(0)
         if of_u:
             grad_z = (grad_a1 @ w1 / size).to(u.dtype)
-            if one_pass:
+            if rows:
                 grad_u = _scaled_and_shifted(g, s.to(u.dtype), grad_z)
-            elif plain:  # the product's memory once more, as fresh memory costs more than arithmetic
+            elif plain:  # in the product's memory if there is one, as fresh memory costs more than arithmetic
                 grad_u = torch.addcmul(grad_z[:, :, None, None], g, s[:, :, None, None], out=product)
             else:
                 grad_u = rescale(g, s) + grad_z[:, :, None, None]
@@ -146,29 +150,37 @@ def _gates(
 
 
 # A BatchNorm in evaluation, with mean 0 and variance 1, is y = w x + b for each channel, and ∂L/∂w = Σ g x.
-# With every map taken for a channel, its CPU kernels are these two sums and products in one pass over memory.
+# Its CPU kernels are the sums and products needed here, in one pass over memory. In NCHW every map is taken
+# for a channel; in channels_last, where an image's channels lie side by side, each image goes alone.
 
 
 def _maps_are_rows(u: Tensor) -> bool:
-    """Whether BatchNorm's kernels serve u well: every map in one piece, no sum too long to be exact."""
-    return (
-        u.device.type == "cpu"
-        and u.dtype in (torch.float32, torch.float64)
-        and u.is_contiguous()
-        and 0 < u.shape[2] * u.shape[3] <= 512 * 512
-        and u.numel() > 0
-    )
+    """Whether every map lies in one piece."""
+    return _suits_batch_norm(u) and u.is_contiguous()
 
 
-def _sums_of_products(g: Tensor, u: Tensor) -> Tensor:
-    """Σ_ij g ⊙ u: (N, C, H, W) twice -> (N, C)."""
-    maps = g.shape[0] * g.shape[1]
-    mean, variance = torch.zeros(maps, dtype=g.dtype), torch.ones(maps, dtype=g.dtype)
+def _images_are_columns(u: Tensor) -> bool:
+    """Whether u is in channels_last, and its images are large enough to be worth a call each."""
+    return _suits_batch_norm(u) and _channels_last(u) and u[0].numel() >= 150_000
+
+
+def _suits_batch_norm(u: Tensor) -> bool:
+    """Whether BatchNorm's kernels are made for u, and no sum is too long for them to be exact."""
+    exact = 0 < u.shape[2] * u.shape[3] <= 512 * 512
+    return u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64) and exact and u.numel() > 0
+
+
+def _channels_last(u: Tensor) -> bool:
+    return u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
+
+
+def _sums_of_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Σ_ij g ⊙ u for each channel of each image g, u: (1, C, H, W) twice -> (C,)."""
+    channels, kind = images[0][0].shape[1], images[0][0].dtype
+    mean, variance = torch.zeros(channels, dtype=kind), torch.ones(channels, dtype=kind)
     wanted = [False, True, False]  # the gradient of w alone
-    sums = torch.ops.aten.native_batch_norm_backward(
-        g.flatten(0, 1)[None], u.flatten(0, 1)[None], None, mean, variance, None, None, False, 0.0, wanted
-    )[1]
-    return sums.view(g.shape[:2])
+    backward = torch.ops.aten.native_batch_norm_backward
+    return [backward(g, u, None, mean, variance, None, None, False, 0.0, wanted)[1] for g, u in images]
 
 
 def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -180,8 +192,7 @@ def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def _mean(u: Tensor) -> Tensor:
     """The mean of each map, (N, C, H, W) -> (N, C), the way that was fastest on a CPU."""
-    channels_last = u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
-    if channels_last and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
+    if _channels_last(u) and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
         return F.avg_pool2d(u, u.shape[2:]).flatten(1)
     return squeeze(u)
 

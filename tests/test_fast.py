@@ -92,10 +92,11 @@ def test_maps_in_odd_memory(odd):
         same(quick, readable, odd(one), maps(3, 8, 6, 5), atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 1, 1), (2, 8, 1, 7), (5, 8, 600, 500)])
-def test_single_positions_and_large_maps(shape):
+@pytest.mark.parametrize("shape", [(1, 8, 1, 1), (2, 8, 1, 7), (3, 8, 150, 130), (5, 8, 600, 500)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_single_positions_and_large_maps(shape, layout):
     quick, readable = pair()
-    same(quick, readable, maps(*shape), maps(*shape), atol=1e-9)
+    same(quick, readable, maps(*shape, layout), maps(*shape, layout), atol=1e-9)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -51,8 +51,8 @@ def paths() -> Picture:
     ax.annotate(
         "", (0.1, -0.3), (8.5, -0.3), arrowprops=curve | {"color": RED, "connectionstyle": "arc3,rad=-0.28"}
     )
-    ax.text(4.3, 1.72, "directly", color=BLUE, ha="center")
-    ax.text(4.3, -2.05, "directly: s · g", color=RED, ha="center")
+    ax.text(4.3, 1.3, "directly", color=BLUE, ha="center")
+    ax.text(4.3, -1.55, "directly: s · g", color=RED, ha="center")
     ax.set(xlim=(-0.5, 9.1), ylim=(-2.2, 2.0))
     ax.set_axis_off()
     return figure, (
