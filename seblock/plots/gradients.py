@@ -19,7 +19,7 @@ def nudged(change: Tensor, channel: int) -> Picture:
     for c, ax in enumerate(axes.flat):
         drawn = ax.imshow(change[c].numpy(), cmap=SIGNED, vmin=-scale, vmax=scale)
         ax.set(title=f"$\\tilde{{x}}_{c + 1}$", xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=axes, label=f"change, cut at ±{rounded(scale)}", shrink=0.9)
+    figure.colorbar(drawn, ax=axes, label="change", shrink=0.9)
     moved = int((sizes > 0).sum())
     return figure, (
         f"One pixel of channel {channel + 1} was raised: {moved} of {change.numel()} positions change. The "
