@@ -239,6 +239,19 @@ def test_no_gradient_that_nobody_asked_for(layout):
         assert operation not in products({"w1", "w2"})[1]
 
 
+@pytest.mark.parametrize(
+    ("layout", "calls"), list(zip(LAYOUTS, [1, 3]))
+)  # all maps at once, or image by image
+def test_large_images_are_summed_without_a_stored_product(layout, calls):
+    quick, _ = pair(64, 4, dtype=torch.float32)
+    u = maps(3, 64, 50, 50, layout, torch.float32).requires_grad_()
+    x, g = quick(u), maps(3, 64, 50, 50, layout, torch.float32)
+    with Calls() as during:
+        x.backward(g)
+    assert during.seen.count("native_batch_norm_backward") == calls
+    assert "avg_pool2d" not in during.seen
+
+
 def test_without_gradients_nothing_is_kept():
     quick, readable = pair()
     u = maps(2, 8, 3, 3)
