@@ -93,18 +93,16 @@ def slope() -> Picture:
     ax = axes[0, 0]
     ax.plot(a, s, color=BLUE, label="the gate, s = σ(a₂)")
     ax.plot(a, s * (1 - s), color=ORANGE, lw=3, label="what it lets back, s (1 − s)")
+    told = []
     for at in (0.0, 5.0):
-        value = 1 / (1 + np.exp(-at))
-        ax.plot(at, value * (1 - value), "o", color=RED)
-        ax.annotate(
-            rounded(value * (1 - value)),
-            (at, value * (1 - value)),
-            xytext=(6, 10),
-            textcoords="offset points",
-        )
+        gate = 1 / (1 + np.exp(-at))
+        back = gate * (1 - gate)
+        ax.plot(at, back, "o", color=RED)
+        ax.annotate(rounded(back), (at, back), xytext=(6, 10), textcoords="offset points")
+        told.append(f"{rounded(back)} at {at:g}, where the gate is {rounded(gate)}")
     ax.set(xlabel="$a_2$", ylim=(0, 1.02), xlim=(-8, 8))
     ax.legend(loc="upper left")
-    return figure, "s (1 − s) over a₂ from -8 to 8: 0.25 at 0, 0.0066 at 5, where the gate is 0.99."
+    return figure, f"s (1 − s) over a₂ from -8 to 8: {'; '.join(told)}."
 
 
 @styled
