@@ -21,7 +21,7 @@ from torch.autograd import forward_ad
 
 from seblock.blocks import excitation
 from seblock.functional import excite, expect_maps, rescale, squeeze
-from seblock.gates import evaluating, is_gate
+from seblock.gates import cuda_devices, evaluating, is_gate
 
 Layer = nn.Linear | nn.Conv2d
 """The convolution being 1×1."""
@@ -227,7 +227,7 @@ def convert(model: nn.Module) -> Conversion:
     done = Conversion(model)
     fast_of: dict[nn.Module, FastSELayer] = {}
     names: list[str] = []
-    with evaluating(model), torch.random.fork_rng(_cuda_devices(model)):
+    with evaluating(model), torch.random.fork_rng(cuda_devices(model)):
         for name, module in reversed(list(model.named_modules(remove_duplicate=False))):
             if any(gate.startswith(f"{name}." if name else "") for gate in names):
                 continue  # the innermost module is the gate
@@ -310,7 +310,3 @@ def _likely_maps(module: nn.Module) -> list[Tensor]:
         widths = {weight.shape[1] if weight.ndim > 1 else 1, len(weight), 8} - {1}
         return [weight.new_empty(0, width, 5, 5) for width in sorted(widths)]
     return []
-
-
-def _cuda_devices(model: nn.Module) -> set[torch.device]:
-    return {p.device for p in model.parameters() if p.device.type == "cuda"}

@@ -67,8 +67,7 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
             if isinstance(output, Tensor) and output.shape == u.shape:
                 received[module] = u.new_empty(0, *u.shape[1:])
 
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with evaluating(model), torch.random.fork_rng(devices):
+    with evaluating(model), torch.random.fork_rng(cuda_devices(model)):
         with ExitStack() as hooks:
             for module in model.modules():
                 hooks.callback(module.register_forward_hook(look).remove)
@@ -135,6 +134,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def cuda_devices(model: nn.Module) -> set[torch.device]:
+    """The GPUs that hold its weights, whose random numbers `fork_rng` is to keep."""
+    return {p.device for p in model.parameters() if p.device.type == "cuda"}
 
 
 def _to_its_device(images: Tensor, model: nn.Module) -> Tensor:

@@ -1,49 +1,15 @@
-"""The blocks against the published ones, written anew here, and against what PyTorch asks of a module."""
+"""The blocks against the published ones, written anew, and against what PyTorch asks of a module."""
 
 import copy
 import inspect
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.blocks import PublishedSELayer, PublishedSqEx
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.fast import FastSELayer
-
-
-class PublishedSELayer(nn.Module):
-    """The first of the two as published: adaptive pooling, a view to (B, C), no biases."""
-
-    def __init__(self, channel, reduction=16):
-        super().__init__()
-        self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Sequential(
-            nn.Linear(channel, channel // reduction, bias=False),
-            nn.ReLU(),
-            nn.Linear(channel // reduction, channel, bias=False),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x):
-        batch, channel = x.shape[:2]
-        pooled = self.avg_pool(x).view(batch, channel)
-        gates = self.fc(pooled).view(batch, channel, 1, 1)
-        return x * gates.expand_as(x)
-
-
-class PublishedSqEx(nn.Module):
-    """The second: pooling as large as the map, channels moved last, biases."""
-
-    def __init__(self, n_features, reduction=16):
-        super().__init__()
-        self.linear1 = nn.Linear(n_features, n_features // reduction)
-        self.linear2 = nn.Linear(n_features // reduction, n_features)
-
-    def forward(self, x):
-        pooled = F.avg_pool2d(x, kernel_size=tuple(x.shape[2:])).permute(0, 2, 3, 1)
-        gates = torch.sigmoid(self.linear2(torch.relu(self.linear1(pooled))))
-        return x * gates.permute(0, 3, 1, 2)
 
 
 class PublishedResBlock(nn.Module):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
-from seblock.cost import Cost, operations, parameters, se_parameters
+from seblock.cost import Cost, operations, parameters, passes, se_parameters
+from seblock.fast import FastSELayer
 from seblock.networks import PLACEMENTS, ResidualBlock, cifar_resnet, imagenet_resnet, painter, small_se
 
 RESNET_50 = [(3, 256), (4, 512), (6, 1024), (3, 2048)]
@@ -193,3 +194,18 @@ def test_gates_outside_a_residual_block_are_counted_too() -> None:
     assert wrapped == plain
     block = operations(ResBlockSqEx(16), (2, 16, 5, 3))
     assert (block.additions, block.rescales) == (2 * 16 * 5 * 3, 2 * 16 * 5 * 3)
+
+
+def test_passes_are_counted_in_whole_maps():
+    def moved(block, u):
+        found = passes(block, u)
+        return sum(each.reads for each in found), sum(each.writes for each in found)
+
+    class Twice(nn.Module):
+        def forward(self, u):
+            return (2 * u).flatten(2).view_as(u)  # a view moves nothing
+
+    u = torch.randn(4, 32, 10, 10)
+    assert moved(Twice(), u) == (2, 2)
+    assert moved(SELayer(32), u) == (8, 5)
+    assert moved(FastSELayer(32), u) == (5, 2)
