@@ -9,22 +9,25 @@ STAMP := .venv/installed
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
-test browser notebooks peers: export OMP_NUM_THREADS = 1
+test browser notebooks colab versions peers: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks hooks site browser peers bench clean
+.PHONY: help lab test lint check-notebooks notebooks address hooks site browser colab versions peers bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
 make test       set up .venv; lint, types, tests, every notebook against its stored outputs
 make lint       the first part of that alone: ruff, the package's and the notebooks' code
 make notebooks  run every notebook again and store what it shows
+make address    write the repository's address, from pyproject.toml, into badges and setup cells
 make hooks      have git run lint and the notebooks' checks (not the cells) before each commit
 make check-notebooks   the notebooks' checks alone, without running their cells
 make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
 make browser    build it, and try it and every notebook in JupyterLab, in Chromium, which has to be there
+make colab      set up .colab, with Colab's versions; try the setup cell and every notebook there
+make versions   set up .floors and .peers (5.5 GB each); tests and notebooks on the oldest versions and the newest
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
 make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
-make clean      remove .venv, .peers and the caches
+make clean      remove .venv, .colab, .floors, .peers and the caches
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
@@ -52,6 +55,9 @@ notebooks: $(STAMP)
 	$(IN_VENV) -m ruff format notebooks
 	$(IN_VENV) tools/notebooks.py execute
 
+address: $(STAMP)
+	$(IN_VENV) tools/notebooks.py address
+
 hooks: $(STAMP)
 	$(IN_VENV) -m pre_commit install
 
@@ -72,12 +78,38 @@ site: $(WEB_STAMP) $(NPM_STAMP)
 browser: site
 	$(IN_VENV) -m pytest -c tests/browser/pytest.ini --rootdir . -n $(WORKERS) --maxprocesses 4 --dist loadgroup tests/browser
 
+# Colab's versions, but the tested torch: Colab's own brings libraries for GPUs (make versions).
+IN_COLAB := .colab/$(if $(WINDOWS),Scripts,bin)/python
+.colab/installed: requirements-colab.txt
+	$(PYTHON) -m venv .colab
+	$(IN_COLAB) -m pip install --disable-pip-version-check torch==2.13.0 -r requirements-colab.txt
+	@$(IN_COLAB) -c "open('.colab/installed', 'w').close()"
+
+# The first line leaves the package installed, as the setup cell installs it.
+colab: export COLAB_RELEASE_TAG = tried
+colab: .colab/installed
+	$(IN_COLAB) -m pytest -c tests/colab/pytest.ini --rootdir . tests/colab/setup_cell.py
+	$(IN_COLAB) -m pytest -c tests/colab/pytest.ini --rootdir . -n $(WORKERS) --maxprocesses 8 --dist loadscope --nbval --nbval-current-env notebooks
+
+# The floors that pyproject.toml names: Colab's versions, its torch among them.
+IN_FLOORS := .floors/$(if $(WINDOWS),Scripts,bin)/python
+.floors/installed: requirements-colab.txt pyproject.toml
+	$(PYTHON) -m venv .floors
+	$(IN_FLOORS) -m pip install --disable-pip-version-check torch==2.11.0 -r requirements-colab.txt -e .
+	@$(IN_FLOORS) -c "open('.floors/installed', 'w').close()"
+
 # Newest versions on purpose; nothing of this environment reaches requirements.txt.
 IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
-.peers/installed:
+.peers/installed: pyproject.toml
 	$(PYTHON) -m venv .peers
-	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest numpy matplotlib pillow
+	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest pytest-xdist nbval -e .
 	@$(IN_PEERS) -c "open('.peers/installed', 'w').close()"
+
+# A warning of a version that nobody pinned is no fault here.
+VERSIONS := -n $(WORKERS) --maxprocesses 8 --dist loadscope -o filterwarnings=default
+versions: .floors/installed .peers/installed
+	$(IN_FLOORS) -m pytest $(VERSIONS)
+	$(IN_PEERS) -m pytest $(VERSIONS)
 
 peers: .peers/installed
 	$(IN_PEERS) -m pytest -c tests/peers/pytest.ini --rootdir . tests/peers/gates_of_peers.py
@@ -95,7 +127,7 @@ bench: $(STAMP) .peers/installed
 	$(IN_PEERS) -m benchmarks.block --judged --compiled --rounds 10
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .colab .floors .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
 
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -378,3 +379,73 @@ def test_an_error_names_its_cell_and_the_file_stays(
 def test_output_on_stderr_is_refused(executed: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     assert "stderr.ipynb: cell 1 (cell-00) wrote to stderr" in executed[1].stderr
     assert "heard" in executed[1].stderr
+
+
+# The address, in a copy of what it is written into.
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Path:
+    """The notebooks, the README, pyproject.toml and the tool, alone."""
+    names = ["README.md", "pyproject.toml", "tools/notebooks.py", *(f"notebooks/{p.name}" for p in NOTEBOOKS)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def give(fork: Path, address: str | None = None) -> dict[str, str]:
+    """Call `make address`, after writing an address if one is given; the text of each file."""
+    project = fork / "pyproject.toml"
+    if address:
+        text = project.read_text(encoding="utf-8")
+        project.write_text(re.sub(r"(?m)^(Repository = ).*$", rf'\1"{address}"', text), encoding="utf-8")
+    subprocess.run([sys.executable, fork / "tools" / "notebooks.py", "address"], check=True)
+    return {p.name: p.read_text(encoding="utf-8") for p in (fork / "README.md", *fork.glob("notebooks/*"))}
+
+
+def test_every_notebook_and_the_readme_have_the_address_of_pyproject(fork: Path) -> None:
+    written = give(fork)
+    files = [ROOT / "README.md", *NOTEBOOKS]
+    assert not [p.name for p in files if p.read_text(encoding="utf-8") != written[p.name]], "make address"
+    assert len({read(path)["cells"][1]["source"] for path in NOTEBOOKS}) == 1
+    assert not [path.name for path in NOTEBOOKS if read(path)["cells"][1]["outputs"]]
+
+
+def test_a_fork_writes_its_address_once(fork: Path) -> None:
+    before = give(fork, "https://github.com/OWNER/seblock")
+    assert not any("mybinder" in text or "[![Open" in text for text in before.values())
+    after = give(fork, "https://github.com/a-fork/of.it")
+    readme = after.pop("README.md")
+    for name, text in after.items():
+        first, second = read(fork / "notebooks" / name)["cells"][:2]
+        opens = f"https://colab.research.google.com/github/a-fork/of.it/blob/main/notebooks/{name}"
+        title, badge, rest = first["source"].split("\n\n", 2)
+        assert (title[:2], badge) == ("# ", f"[![Open in Colab](colab.svg)]({opens})"), name
+        assert "Takes for granted" in rest, name
+        assert second["source"].endswith("%pip install --quiet --no-deps git+https://github.com/a-fork/of.it")
+        assert "OWNER" not in text, name
+    assert (ROOT / "notebooks" / "colab.svg").is_file()
+    assert "(https://mybinder.org/v2/gh/a-fork/of.it/main?labpath=notebooks%2F00_start_here.ipynb)" in readme
+    assert "a-fork/of.it/blob/main/notebooks/00_start_here.ipynb)" in readme
+    assert give(fork) == after | {"README.md": readme}
+    assert give(fork, "https://github.com/OWNER/seblock") == before
+
+
+def test_an_address_that_colab_cannot_open_gets_no_badge(fork: Path) -> None:
+    written = give(fork, "https://git.example.org/it.git")
+    assert not any("[![Open" in text for text in written.values())
+    assert written["03_squeeze.ipynb"].count("git+https://git.example.org/it") == 1
+
+
+def test_colab_s_versions_are_the_floors() -> None:
+    """But torch, which the Makefile names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    floors = dict(each.split(">=") for each in project["dependencies"])
+    text = (ROOT / "requirements-colab.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
+    torch_pins = re.findall(
+        r"torch==(\S+) -r requirements-colab", (ROOT / "Makefile").read_text(encoding="utf-8")
+    )
+    assert torch_pins[1:] == [floors.pop("torch") + ".0"]
+    assert not [name for name, floor in floors.items() if not f"{pins[name]}.".startswith(f"{floor}.")]

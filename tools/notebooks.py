@@ -1,12 +1,15 @@
 """Run notebooks again and store what they show, so that a second run changes nothing.
 
 python tools/notebooks.py execute [FILES]    without FILES: every notebook in notebooks/
+python tools/notebooks.py address            write the repository's address, pyproject.toml says it, into each
 """
 
 import argparse
 import base64
 import json
+import re
 import sys
+import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -14,7 +17,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -23,6 +27,27 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 """Where a live widget is drawn: its id is new in every run. The widget's text stays."""
 README_PICTURE = "readme"
 """The tag of the cell whose picture the README shows, as picture.png beside it."""
+HIDDEN = "remove-cell"
+"""The tag that keeps a cell off the web page."""
+
+PLACEHOLDER = "https://github.com/OWNER/seblock"
+"""The address as long as there is none."""
+SETUP = """
+# On Colab: fetch the package of these notebooks. Anywhere else: nothing.
+import os
+import sys
+from importlib.util import find_spec
+
+on_colab = "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
+if on_colab and not getattr(find_spec("seblock"), "origin", None):
+    %pip install --quiet --no-deps git+{address}
+""".strip()
+"""The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin."""
+BADGE = "[![Open in Colab]({picture})](https://colab.research.google.com/github/{name}/blob/main/notebooks/{file})"
+BINDER = "[Open in Binder](https://mybinder.org/v2/gh/{name}/main?labpath=notebooks%2F00_start_here.ipynb)"
+MARK = "<!-- `make address` writes the badges here. -->\n\n"
+BADGES = re.compile(r"^\[!\[Open in Colab\]\(.*\n\n", re.MULTILINE)
+"""A line of badges, and the empty one after it."""
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -46,6 +71,37 @@ def clean(nb: nbformat.NotebookNode) -> None:
             output.get("data", {}).pop(WIDGET, None)
 
 
+def address() -> str:
+    """Where the repository is found, as pyproject.toml's project URLs say."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["urls"]["Repository"]).removesuffix("/").removesuffix(".git")
+
+
+def badge(file: str, picture: str) -> str | None:
+    """The link that opens a notebook on Colab; None without an address, or off GitHub, where Colab looks."""
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", address())
+    if not found or address() == PLACEHOLDER:
+        return None
+    return BADGE.format(picture=picture, name=found[1], file=file)
+
+
+def give_address(nb: nbformat.NotebookNode, file: str) -> None:
+    """A badge under the title if there is an address, and the setup cell below that text."""
+    first = nb.cells[0]
+    title, _, text = BADGES.sub("", first.source).partition("\n\n")
+    first.source = "\n\n".join(part for part in (title, badge(file, "colab.svg"), text) if part)
+    if not nb.cells[1:] or nb.cells[1].id != "setup":
+        nb.cells.insert(1, nbformat.v4.new_code_cell(id="setup", metadata={"tags": [HIDDEN]}))
+    nb.cells[1].source = SETUP.format(address=address())
+
+
+def store(nb: nbformat.NotebookNode, path: Path) -> None:
+    """Write the notebook, if that changes the file."""
+    text = nbformat.writes(nb) + "\n"
+    if text != path.read_text(encoding="utf-8"):
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
 def problem(nb: nbformat.NotebookNode) -> str | None:
     """The first error or stderr among the outputs, with its cell; None if there is none."""
     for i, cell in enumerate(nb.cells, start=1):
@@ -60,6 +116,8 @@ def problem(nb: nbformat.NotebookNode) -> str | None:
 def execute(path: Path) -> str | None:
     """Run one notebook in its folder and store its outputs; returns what went wrong, if anything did."""
     nb = read(path)
+    if path.resolve().parent == FOLDER:
+        give_address(nb, path.name)
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -78,9 +136,7 @@ def execute(path: Path) -> str | None:
     if found := problem(nb):
         return found
     clean(nb)
-    text = nbformat.writes(nb) + "\n"
-    if text != path.read_text(encoding="utf-8"):
-        path.write_text(text, encoding="utf-8", newline="\n")
+    store(nb, path)
     for cell in nb.cells:
         if README_PICTURE in cell.metadata.get("tags", []):
             (output,) = (output for output in cell.outputs if "image/png" in output.get("data", {}))
@@ -89,12 +145,29 @@ def execute(path: Path) -> str | None:
     return None
 
 
+def write_address(paths: list[Path]) -> None:
+    """Write the address into notebooks, nothing run, and the badges into the README, below their mark."""
+    for path in paths:
+        nb = read(path)
+        give_address(nb, path.name)
+        store(nb, path)
+    shown = badge("00_start_here.ipynb", "notebooks/colab.svg")
+    line = f"{shown} {BINDER.format(name=address().partition('github.com/')[2])}\n\n" if shown else ""
+    readme = ROOT / "README.md"
+    text = BADGES.sub("", readme.read_text(encoding="utf-8"))
+    readme.write_text(text.replace(MARK, MARK + line), encoding="utf-8", newline="\n")
+
+
 def main() -> int:
     """Execute the notebooks named, as many at a time as there are cores; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=["execute"])
+    parser.add_argument("command", choices=["execute", "address"])
     parser.add_argument("files", nargs="*", type=Path)
-    files = parser.parse_args().files or sorted(FOLDER.glob("*.ipynb"))
+    options = parser.parse_args()
+    files = options.files or sorted(FOLDER.glob("*.ipynb"))
+    if options.command == "address":
+        write_address(files)
+        return 0
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(execute, files))
     for path, what in zip(files, found, strict=True):

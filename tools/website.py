@@ -64,6 +64,7 @@ def lay_out(pages: Path, node_modules: Path) -> None:
     for name in ("README.md", "picture.png"):
         shutil.copy(ROOT / name, pages)
     (pages / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "colab.svg", pages / "notebooks")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         text = with_alt_texts(path.read_text(encoding="utf-8"))
         (pages / "notebooks" / path.name).write_text(text, encoding="utf-8")
