@@ -23,7 +23,7 @@ make hooks      have git run lint and the notebooks' checks (not the cells) befo
 make check-notebooks   the notebooks' checks alone, without running their cells
 make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
 make browser    build it, and try it and every notebook in JupyterLab, in Chromium, which has to be there
-make colab      set up .colab, with Colab's versions; try the setup cell and every notebook there
+make colab      set up .colab, with Colab's versions; try the setup cell and every notebook there; Binder's pins
 make versions   set up .floors and .peers (5.5 GB each); tests and notebooks on the oldest versions and the newest
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
 make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
@@ -85,10 +85,10 @@ IN_COLAB := .colab/$(if $(WINDOWS),Scripts,bin)/python
 	$(IN_COLAB) -m pip install --disable-pip-version-check torch==2.13.0 -r requirements-colab.txt
 	@$(IN_COLAB) -c "open('.colab/installed', 'w').close()"
 
-# The first line leaves the package installed, as the setup cell installs it.
+# setup_cell.py leaves the package as the cell installs it, for the notebooks.
 colab: export COLAB_RELEASE_TAG = tried
 colab: .colab/installed
-	$(IN_COLAB) -m pytest -c tests/colab/pytest.ini --rootdir . tests/colab/setup_cell.py
+	$(IN_COLAB) -m pytest -c tests/colab/pytest.ini --rootdir . tests/colab/binder.py tests/colab/setup_cell.py
 	$(IN_COLAB) -m pytest -c tests/colab/pytest.ini --rootdir . -n $(WORKERS) --maxprocesses 8 --dist loadscope --nbval --nbval-current-env notebooks
 
 # The floors that pyproject.toml names: Colab's versions, its torch among them.
