@@ -186,7 +186,10 @@ def _sums_of_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
 def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """scale ⊙ g + shift: (N, C, H, W), (N, C), (N, C) -> (N, C, H, W)."""
     mean, variance = torch.zeros_like(scale).flatten(), torch.ones_like(scale).flatten()
-    y = F.batch_norm(g.flatten(0, 1)[None], mean, variance, scale.flatten(), shift.flatten(), eps=0.0)
+    weights = (scale.flatten(), shift.flatten())
+    y: Tensor = torch.ops.aten.native_batch_norm(
+        g.flatten(0, 1)[None], *weights, mean, variance, training=False, momentum=0.0, eps=0.0
+    )[0]
     return y.view_as(g)
 
 

@@ -568,6 +568,9 @@ def main(arguments: list[str] | None = None) -> None:
             on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
         run(Settings(**options), directory, out, resume, download, bar=sys.stderr.isatty())
+        if processes()[1] > 1:
+            # Gloo's threads may still hold tensors of the last sum, and abort a process that ends meanwhile.
+            dist.barrier()
     except KeyboardInterrupt:
         if processes()[0] == 0:
             print("stopped; --resume goes on after the last whole epoch", file=sys.stderr)

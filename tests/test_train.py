@@ -171,7 +171,8 @@ def learned(losses, right):
         yield torch.tensor(loss), torch.tensor([[float(first), 0.5], [1.0, 0.0]]), torch.tensor([0, 1])
 
 
-def test_an_epoch_is_watched_to_its_mean_loss_and_accuracy(capsys):
+def test_an_epoch_is_watched_to_its_mean_loss_and_accuracy(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # room for all that the bar says
     losses, right = [0.5 + n / 7 for n in range(23)], [n % 3 == 0 for n in range(23)]
     for shown in (True, False):
         loss, accuracy = train.watched(learned(losses, right), 23, "epoch 4 of 5", shown)
