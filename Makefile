@@ -102,7 +102,7 @@ IN_FLOORS := .floors/$(if $(WINDOWS),Scripts,bin)/python
 IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
 .peers/installed: pyproject.toml
 	$(PYTHON) -m venv .peers
-	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest pytest-xdist nbval -e .
+	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest pytest-xdist nbval nbclient -e .
 	@$(IN_PEERS) -c "open('.peers/installed', 'w').close()"
 
 # A warning of a version that nobody pinned is no fault here.
