@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Server]:
     """One JupyterLab for all notebooks, with copies of them and one that has every fault."""
     root, own = tmp_path_factory.mktemp("a class"), tmp_path_factory.mktemp("own")
     (root / "notebooks").mkdir()
-    for path in NOTEBOOKS:
+    for path in [*NOTEBOOKS, ROOT / "notebooks" / "colab.svg"]:
         shutil.copy(path, root / "notebooks")
     code = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     text = {"cell_type": "markdown", "metadata": {}, "source": FAULTY_TEXT}
