@@ -27,8 +27,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 """Where a live widget is drawn: its id is new in every run. The widget's text stays."""
 README_PICTURE = "readme"
 """The tag of the cell whose picture the README shows, as picture.png beside it."""
-HIDDEN = "remove-cell"
-"""The tag that keeps a cell off the web page."""
+FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
+"""What makes JupyterLab show a cell's first line alone, and keeps it off the web page."""
 
 PLACEHOLDER = "https://github.com/OWNER/seblock"
 """The address as long as there is none."""
@@ -66,7 +66,8 @@ def clean(nb: nbformat.NotebookNode) -> None:
     """Leave the sources, the tags and what readers see; drop whatever differs between two runs."""
     nb.metadata = nbformat.from_dict(METADATA)
     for cell in nb.cells:
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags" and v})
+        kept = ("tags", "jupyter") if cell.id == "setup" else ("tags",)
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in kept and v})
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
 
@@ -91,8 +92,8 @@ def give_address(nb: nbformat.NotebookNode, file: str) -> None:
     title, _, text = BADGES.sub("", first.source).partition("\n\n")
     first.source = "\n\n".join(part for part in (title, badge(file, "colab.svg"), text) if part)
     if not nb.cells[1:] or nb.cells[1].id != "setup":
-        nb.cells.insert(1, nbformat.v4.new_code_cell(id="setup", metadata={"tags": [HIDDEN]}))
-    nb.cells[1].source = SETUP.format(address=address())
+        nb.cells.insert(1, nbformat.v4.new_code_cell(id="setup"))
+    nb.cells[1].update(source=SETUP.format(address=address()), metadata=nbformat.from_dict(FOLDED))
 
 
 def store(nb: nbformat.NotebookNode, path: Path) -> None:

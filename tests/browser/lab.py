@@ -25,7 +25,7 @@ NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
 CURRENT_TAB = "#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current"
 LINKS = f"{NOTEBOOK} .jp-RenderedMarkdown a[href]:not(.jp-InternalAnchorLink)"
 PROMPTS_ARE = """pattern => {
-    const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')];
+    const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
     return cells.length && cells.every(cell => RegExp(pattern).test(cell.textContent.trim()));
 }"""
 IDLE = "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')"
