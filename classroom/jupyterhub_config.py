@@ -36,7 +36,10 @@ c.Authenticator.username_pattern = "[a-z][a-z0-9_-]{0,31}"
 c.Spawner.cmd = [sys.executable, str(HERE / "student.py")]
 c.Spawner.notebook_dir = "~/seblock"
 c.Spawner.default_url = "/lab/tree/00_start_here.ipynb"
+# Sockets are files, which others cannot open. On a TCP port every account of the machine can listen to what a
+# kernel prints; and of many kernels that start at once, two were seen to want the same port.
 c.Spawner.args = [
+    "--KernelManager.transport=ipc",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     f"--MappingKernelManager.cull_idle_timeout={HOUR}",  # with its page closed
@@ -49,9 +52,7 @@ c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 if os.geteuid() == 0:
     c.JupyterHub.authenticator_class = "pam"
     c.PAMAuthenticator.allowed_groups = {os.environ.get("SEBLOCK_GROUP", "students")}
-    c.JupyterHub.spawner_class = "local"
-    # A kernel's TCP ports let every account of the machine listen to what it prints; sockets are files.
-    c.Spawner.args += ["--KernelManager.transport=ipc"]
+    c.JupyterHub.spawner_class = "localprocess"
 else:
     if len(os.environ.get("SEBLOCK_PASSWORD", "")) < 8:
         sys.exit("Not started as root, the hub wants a password of 8 or more in SEBLOCK_PASSWORD, for everyone.")

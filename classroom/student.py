@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 MEMORY_MB = os.environ.get("SEBLOCK_MEMORY_MB", "2000")
@@ -27,6 +28,14 @@ def lay_out(folder: Path) -> None:
             half.rename(folder / path.name)
 
 
+def runtime(name: str) -> str:
+    """A fresh folder, closed to others, for the kernels' sockets, whose paths must stay below 108 bytes."""
+    start = f"seblock-{name}-"
+    for old in Path(tempfile.gettempdir()).glob(f"{start}*"):
+        shutil.rmtree(old, ignore_errors=True)  # one server a student: nobody needs it; others' stay
+    return tempfile.mkdtemp(prefix=start)
+
+
 def limit(kind: int, most: str, unit: int = 1) -> None:
     """Soft and hard, so that no student raises it again; "" is no limit."""
     if most:
@@ -43,5 +52,6 @@ if __name__ == "__main__":
     os.nice(5)  # the hub, the proxy and whoever administers the machine come first
     if Path("/proc/self/oom_score_adj").exists():  # if memory runs out all the same, a student's process goes
         Path("/proc/self/oom_score_adj").write_text("500")
+    os.environ["JUPYTER_RUNTIME_DIR"] = runtime(os.environ["USER"])
     os.environ["OMP_NUM_THREADS"] = "1"
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])

@@ -4,8 +4,10 @@ import grp
 import os
 import pwd
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -71,6 +73,8 @@ def remove_accounts() -> None:
                     process.kill()
             psutil.wait_procs(theirs, 10)
             run("userdel", "--remove", account.pw_name)
+    for left in Path(tempfile.gettempdir()).glob(f"*{OURS}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     for group in grp.getgrall():
         if group.gr_name.startswith(OURS):
             run("groupdel", group.gr_name)
