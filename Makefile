@@ -9,9 +9,9 @@ STAMP := .venv/installed
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
-test browser notebooks peers: export OMP_NUM_THREADS = 1
+test browser notebooks peers class: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks hooks site browser peers bench clean
+.PHONY: help lab test lint check-notebooks notebooks hooks site browser peers class hub bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
@@ -23,11 +23,15 @@ make check-notebooks   the notebooks' checks alone, without running their cells
 make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
 make browser    build it, and try it and every notebook in JupyterLab, in Chromium, which has to be there
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
+make class      set up .class, and have eight students run a notebook on a JupyterHub, in Chromium; as root with
+                CI=1 each in an account of their own, made for the test and removed
+make hub        set up .class and start the JupyterHub of classroom/ (asks npm for its proxy)
 make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
-make clean      remove .venv, .peers and the caches
+make clean      remove .venv, .peers, .class and the caches
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
+Options for JupyterHub: make hub HUB="--JupyterHub.bind_url=http://127.0.0.1:9000"
 endef
 
 help:
@@ -82,6 +86,21 @@ IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
 peers: .peers/installed
 	$(IN_PEERS) -m pytest -c tests/peers/pytest.ini --rootdir . tests/peers/gates_of_peers.py
 
+# Students' accounts must be able to enter this folder and to run this Python.
+CLASS_PYTHON ?= $(PYTHON)
+IN_CLASS := .class/bin/python
+.class/installed: requirements-class.txt requirements.txt pyproject.toml
+	$(CLASS_PYTHON) -m venv .class
+	$(IN_CLASS) -m pip install --disable-pip-version-check -r requirements-class.txt
+	npm install --prefix .class/proxy --ignore-scripts --no-save --no-audit --no-fund configurable-http-proxy@5.2.0
+	@$(IN_CLASS) -c "open('.class/installed', 'w').close()"
+
+class: .class/installed
+	$(IN_CLASS) -m pytest -c tests/classroom/pytest.ini --rootdir . tests/classroom
+
+hub: .class/installed
+	$(IN_CLASS) -m jupyterhub -f classroom/jupyterhub_config.py $(HUB)
+
 # Judged: the four large shapes. Last the compiled ones, which want a C++ compiler.
 bench: $(STAMP) .peers/installed
 	$(IN_VENV) -m benchmarks.notebooks
@@ -95,7 +114,7 @@ bench: $(STAMP) .peers/installed
 	$(IN_PEERS) -m benchmarks.block --judged --compiled --rounds 10
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .peers .class .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
 
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml

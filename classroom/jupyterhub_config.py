@@ -3,8 +3,8 @@
 Started as root, it is for a class: students log in with the names and passwords of their system accounts, and
 their servers and kernels run under those accounts. Accounts outside the group SEBLOCK_GROUP stay out.
 
-Started as anybody else, it is for trying out, and isolates nobody: one password, SEBLOCK_PASSWORD, lets in any
-name, and all names share the account that started the hub, with all of its files.
+Started as anybody else, it is for trying out, and isolates nobody: one password, SEBLOCK_PASSWORD, lets in
+any name, and all names share the account that started the hub, with all of its files.
 
 Set in the environment, and in no other place: those two, SEBLOCK_HUB (the hub's own folder) and the limits at
 the top of student.py. Everything else: https://jupyterhub.readthedocs.io.
@@ -55,7 +55,9 @@ if os.geteuid() == 0:
     c.JupyterHub.spawner_class = "localprocess"
 else:
     if len(os.environ.get("SEBLOCK_PASSWORD", "")) < 8:
-        sys.exit("Not started as root, the hub wants a password of 8 or more in SEBLOCK_PASSWORD, for everyone.")
+        sys.exit(
+            "Not started as root, the hub wants a password of 8 or more in SEBLOCK_PASSWORD, for everyone."
+        )
     c.JupyterHub.authenticator_class = "shared-password"
     c.SharedPasswordAuthenticator.user_password = os.environ["SEBLOCK_PASSWORD"]
     c.SharedPasswordAuthenticator.allow_all = True

@@ -18,7 +18,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def lay_out(folder: Path) -> None:
-    """Copy the notebooks that are not there. What a student has changed stays; what they deleted comes again."""
+    """Copy the notebooks that are not there: what a student changed stays, what they deleted comes again."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     for path in NOTEBOOKS.glob("*.ipynb"):

@@ -1,4 +1,4 @@
-"""A JupyterHub of its own for the tests, accounts for its students, and kernels spoken to from their pages."""
+"""A JupyterHub for the tests, accounts for its students, and kernels spoken to from their pages."""
 
 import grp
 import os
@@ -129,7 +129,8 @@ class Hub:
         """How it ended, "done" or "died", and what was printed."""
         page = self.pages[name]
         page.wait_for_function("() => window.ended", timeout=seconds * SECOND)
-        return page.evaluate("() => [window.ended, window.said]")
+        ended, said = page.evaluate("() => [window.ended, window.said]")
+        return ended, said
 
     def ask(self, name: str, code: str, seconds: float = 30) -> str:
         """What the code prints in that student's kernel."""
@@ -150,6 +151,10 @@ class Hub:
     def megabytes(self, name: str = "") -> float:
         """Their share of memory."""
         return sum(memory(process.pid)[1] for process in self.processes(name)) / 1e6
+
+    def cpu_seconds(self, name: str) -> float:
+        """What the student's server and kernels have computed."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes(name))
 
 
 @contextmanager
