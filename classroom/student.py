@@ -31,7 +31,7 @@ def lay_out(folder: Path) -> None:
 def runtime(name: str) -> str:
     """A fresh folder, closed to others, for the kernels' sockets, whose paths must stay below 108 bytes."""
     start = f"seblock-{name}-"
-    for old in Path(tempfile.gettempdir()).glob(f"{start}*"):
+    for old in Path(tempfile.gettempdir()).glob(start + 8 * "?"):  # mkdtemp's, and of no longer name
         shutil.rmtree(old, ignore_errors=True)  # one server a student: nobody needs it; others' stay
     return tempfile.mkdtemp(prefix=start)
 

@@ -34,19 +34,27 @@ START = """async () => {
     return (await (await fetch(`${base}api/kernels`, options)).json()).id;
 }"""
 ASK = """([kernel, code]) => {
-    const asked = crypto.randomUUID();
-    const header = {msg_id: asked, msg_type: 'execute_request', session: asked, username: '', version: '5.3'};
-    const content = {code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false};
-    const request = {header, parent_header: {}, metadata: {}, content, buffers: [], channel: 'shell'};
+    const session = crypto.randomUUID();
     const socket = new WebSocket(`ws://${location.host}${base}api/kernels/${kernel}/channels`);
+    const send = (msg_type, content) => socket.send(JSON.stringify({
+        header: {msg_id: session + msg_type, msg_type, session, username: '', version: '5.3'},
+        parent_header: {}, metadata: {}, content, buffers: [], channel: 'shell',
+    }));
+    const greet = () => send('kernel_info_request', {});
+    let greeting;
     window.said = '';
     window.ended = '';
-    socket.onopen = () => socket.send(JSON.stringify(request));
+    socket.onopen = () => { greet(); greeting = setInterval(greet, 1000); };
     socket.onmessage = event => {
         const {msg_type, content, parent_header} = JSON.parse(event.data);
         const state = msg_type === 'status' ? content.execution_state : '';
         if (state === 'restarting') window.ended = 'died';
-        if (parent_header.msg_id === asked) {
+        if (greeting && msg_type === 'kernel_info_reply') {
+            clearInterval(greeting);
+            greeting = 0;
+            send('execute_request', {code, silent: false, user_expressions: {}, allow_stdin: false});
+        }
+        if (parent_header.msg_id === session + 'execute_request') {
             if (msg_type === 'stream') window.said += content.text;
             if (msg_type === 'error') window.said += `${content.ename}: ${content.evalue}`;
             if (state === 'idle') window.ended = 'done';
@@ -54,6 +62,7 @@ ASK = """([kernel, code]) => {
         if (window.ended) socket.close();
     };
 }"""
+"""Like JupyterLab it greets first, until there is an answer: what is said to a kernel that starts may get lost."""
 
 
 def run(*command: str, **options: object) -> None:

@@ -206,7 +206,7 @@ def test_eight_run_the_lesson_at_the_same_time(
 def test_nobody_reads_anothers_files(hub: Hub, seen: dict[str, Watched], tmp_path: Path) -> None:
     home = Path(f"~{B}").expanduser()
     hub.ask(B, f"for path in ('{home}/note', '/tmp/{B}'): print('mine', file=open(path, 'w'))")
-    (runtime,) = Path("/tmp").glob(f"seblock-{B}-*")
+    (runtime,) = (path for path in Path("/tmp").glob(f"seblock-{B}-*") if path.owner() == B)
     given = {path.name for path in Path("/etc/skel").iterdir()}
     own = [path for top in home.iterdir() if top.name not in given for path in (top, *top.rglob("*"))]
     own += [runtime, *runtime.rglob("*")]
