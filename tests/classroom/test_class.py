@@ -114,18 +114,17 @@ def hub(
     request: pytest.FixtureRequest, passwords: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hub]:
     """A running hub, nobody logged in yet."""
-    folder = tmp_path_factory.mktemp("hub")
+    # A root's temporary folder is closed to others itself: the teacher's home is not.
+    place = (Path(f"~{TEACHER}").expanduser() if AS_ROOT else tmp_path_factory.mktemp("hub")) / "own"
     if request.param == APART:
         if not AS_ROOT:
             pytest.skip("Only root can make an account for each student and start servers in it.")
-        with running(folder / "own", passwords, {"SEBLOCK_GROUP": GROUP}) as started:
+        with running(place.with_name("apart"), passwords, {"SEBLOCK_GROUP": GROUP}) as started:
             yield started
         return
     settings = {"SEBLOCK_PASSWORD": "a class on one server"}
     everyone = dict.fromkeys(STUDENTS, settings["SEBLOCK_PASSWORD"])
-    owner = TEACHER if AS_ROOT else None
-    place = Path(f"~{owner}").expanduser() / "hub" if owner else folder / "own"
-    with running(place, everyone, settings, owner) as started:
+    with running(place, everyone, settings, owner=TEACHER if AS_ROOT else None) as started:
         yield started
 
 
@@ -203,7 +202,7 @@ def test_eight_run_the_lesson_at_the_same_time(
 
 
 @pytest.mark.parametrize("hub", [APART], indirect=True)
-def test_nobody_reads_anothers_files(hub: Hub, seen: dict[str, Watched], tmp_path: Path) -> None:
+def test_nobody_reads_anothers_files(hub: Hub, seen: dict[str, Watched]) -> None:
     home = Path(f"~{B}").expanduser()
     hub.ask(B, f"for path in ('{home}/note', '/tmp/{B}'): print('mine', file=open(path, 'w'))")
     (runtime,) = (path for path in Path("/tmp").glob(f"seblock-{B}-*") if path.owner() == B)
