@@ -62,7 +62,7 @@ ASK = """([kernel, code]) => {
         if (window.ended) socket.close();
     };
 }"""
-"""Like JupyterLab it greets first, until there is an answer: a kernel that starts may miss what is said to it."""
+"""Like JupyterLab it greets first, until there is an answer: a kernel that starts may miss what it is told."""
 
 
 def run(*command: str, **options: object) -> None:
