@@ -62,7 +62,7 @@ ASK = """([kernel, code]) => {
         if (window.ended) socket.close();
     };
 }"""
-"""Like JupyterLab it greets first, until there is an answer: a kernel that starts may miss what it is told."""
+"""Like JupyterLab it greets first, until there is an answer: a kernel that starts may miss a request."""
 
 
 def run(*command: str, **options: object) -> None:
@@ -82,7 +82,8 @@ def remove_accounts() -> None:
                     process.kill()
             psutil.wait_procs(theirs, 10)
             run("userdel", "--remove", account.pw_name)
-    for left in Path(tempfile.gettempdir()).glob(f"*{OURS}*"):
+    temporary = Path(tempfile.gettempdir())
+    for left in [*temporary.glob(f"{OURS}*"), *temporary.glob(f"seblock-{OURS}*")]:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     for group in grp.getgrall():
         if group.gr_name.startswith(OURS):
