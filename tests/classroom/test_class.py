@@ -96,10 +96,9 @@ def passwords() -> Iterator[dict[str, str]]:
             "As root this test makes system accounts for a while; it wants to be asked: make class CI=1"
         )
     with accounts([*STUDENTS, TEACHER], GROUP) as made:
-        tried = subprocess.run(
-            [sys.executable, "-c", "import jupyterhub, seblock; open(seblock.__file__)"],
-            cwd="/", user=TEACHER, group=GROUP, extra_groups=[], capture_output=True, text=True,
-        )  # fmt: skip
+        python = [sys.executable, "-c", "import jupyterhub, seblock; open(seblock.__file__)"]
+        as_student = ["runuser", "-u", TEACHER, "--", *python]
+        tried = subprocess.run(as_student, cwd="/", capture_output=True, text=True)
         if tried.returncode:
             pytest.fail(
                 f"Students' accounts cannot run {sys.executable}. Clone into a folder that everybody may "
