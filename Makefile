@@ -9,9 +9,9 @@ STAMP := .venv/installed
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
-test browser notebooks colab versions peers: export OMP_NUM_THREADS = 1
+test browser notebooks colab versions peers class: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test lint check-notebooks notebooks address hooks site browser colab versions peers bench clean
+.PHONY: help lab test lint check-notebooks notebooks address hooks site browser colab versions peers class hub bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
@@ -26,11 +26,15 @@ make browser    build it, and try it and every notebook in JupyterLab, in Chromi
 make colab      set up .colab, with Colab's versions; try the setup cell and every notebook there; Binder's pins
 make versions   set up .floors and .peers (5.5 GB each); tests and notebooks on the oldest versions and the newest
 make peers      set up .peers (5.5 GB) and look for gates in the networks of timm and torchvision
+make class      set up .class, and have eight students run a notebook on a JupyterHub, in Chromium; as root with
+                CI=1 each in an account of their own, made for the test and removed
+make hub        set up .class and start the JupyterHub of classroom/ (asks npm for its proxy)
 make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
-make clean      remove .venv, .colab, .floors, .peers and the caches
+make clean      remove .venv, .colab, .floors, .peers, .class and the caches
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
+Options for JupyterHub: make hub HUB="--JupyterHub.bind_url=http://127.0.0.1:9000"
 endef
 
 help:
@@ -114,6 +118,21 @@ versions: .floors/installed .peers/installed
 peers: .peers/installed
 	$(IN_PEERS) -m pytest -c tests/peers/pytest.ini --rootdir . tests/peers/gates_of_peers.py
 
+# Students' accounts must be able to enter this folder and to run this Python.
+CLASS_PYTHON ?= $(PYTHON)
+IN_CLASS := .class/bin/python
+.class/installed: requirements-class.txt requirements.txt pyproject.toml
+	$(CLASS_PYTHON) -m venv .class
+	$(IN_CLASS) -m pip install --disable-pip-version-check -r requirements-class.txt
+	npm install --prefix .class/proxy --ignore-scripts --no-save --no-audit --no-fund configurable-http-proxy@5.2.0
+	@$(IN_CLASS) -c "open('.class/installed', 'w').close()"
+
+class: .class/installed
+	$(IN_CLASS) -m pytest -c tests/classroom/pytest.ini --rootdir . tests/classroom
+
+hub: .class/installed
+	$(IN_CLASS) -m jupyterhub -f classroom/jupyterhub_config.py $(HUB)
+
 # Judged: the four large shapes. Last the compiled ones, which want a C++ compiler.
 bench: $(STAMP) .peers/installed
 	$(IN_VENV) -m benchmarks.notebooks
@@ -127,7 +146,7 @@ bench: $(STAMP) .peers/installed
 	$(IN_PEERS) -m benchmarks.block --judged --compiled --rounds 10
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .colab .floors .peers .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .colab .floors .peers .class .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"
 
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml

@@ -131,14 +131,24 @@ def wait_until_idle(page: Page) -> None:
     page.wait_for_function(IDLE, timeout=120 * SECOND)
 
 
-def run_all(page: Page, seconds: int) -> None:
+def start_all(page: Page) -> None:
     """What the menu does. Stored outputs are cleared first: what is seen afterwards was shown now."""
     wait_until_idle(page)
     menu(page, "Edit", "Clear Outputs of All Cells")
     page.wait_for_function(PROMPTS_ARE, arg=r"^\[ \]:$")
     menu(page, "Run", "Run All Cells")
+
+
+def wait_until_run(page: Page, seconds: int) -> None:
+    """Until every cell has its number and the kernel has nothing to do."""
     page.wait_for_function(PROMPTS_ARE, arg=r"^\[\d+\]:$", timeout=seconds * SECOND)
     wait_until_idle(page)
+
+
+def run_all(page: Page, seconds: int) -> None:
+    """Run All, to the end."""
+    start_all(page)
+    wait_until_run(page, seconds)
 
 
 def outcries(page: Page) -> list[str]:
