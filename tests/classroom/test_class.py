@@ -33,7 +33,7 @@ STUDENTS = [f"{OURS}{number}" for number in range(1, 9)]
 TEACHER, GROUP = f"{OURS}teacher", f"{OURS}class"
 A, B = STUDENTS[:2]
 MEMORY, CPU, PROCESSES = (int(value) for value in LIMITS.values())
-IN_TIME = 5
+IN_TIME = 10
 """Seconds in which B's kernel answers, whatever A does."""
 MINUTES = 10
 
