@@ -6,6 +6,8 @@ PYTHON ?= $(if $(WINDOWS),python,python3)
 IN_VENV := .venv/$(if $(WINDOWS),Scripts,bin)/python
 STAMP := .venv/installed
 
+NEW_ENOUGH = @$(1) -c "import sys; sys.exit('seblock needs Python 3.11 or newer, and $(1) is older. Name one: make PYTHON=python3.13' if sys.version_info < (3, 11) else 0)"
+
 # A pytest worker for each core, and so one thread in each: more would only wait for one another.
 # `make notebooks` does the same, so that a sum is rounded alike on machines with more cores.
 WORKERS ?= logical
@@ -29,8 +31,8 @@ make peers      set up .peers (5.5 GB) and look for gates in the networks of tim
 make class      set up .class, and have eight students run a notebook on a JupyterHub, in Chromium; as root with
                 CI=1 each in an account of their own, made for the test and removed
 make hub        set up .class and start the JupyterHub of classroom/ (asks npm for its proxy)
-make bench      set up both, and measure speed and memory: half an hour on a machine that does nothing else
-make clean      remove .venv, .colab, .floors, .peers, .class and the caches
+make bench      set up .venv and .peers, and measure speed and memory: half an hour on a machine that does nothing else
+make clean      remove .venv, .colab, .floors, .peers, .class, build and the caches; .hub, with homes, stays
 
 Another Python than $(PYTHON): make clean, then make lab PYTHON=python3.13
 Options for JupyterLab: make lab LAB="--no-browser --port 9000"
@@ -85,6 +87,7 @@ browser: site
 # Colab's versions, but the tested torch: Colab's own brings libraries for GPUs (make versions).
 IN_COLAB := .colab/$(if $(WINDOWS),Scripts,bin)/python
 .colab/installed: requirements-colab.txt
+	$(call NEW_ENOUGH,$(PYTHON))
 	$(PYTHON) -m venv .colab
 	$(IN_COLAB) -m pip install --disable-pip-version-check torch==2.13.0 -r requirements-colab.txt
 	@$(IN_COLAB) -c "open('.colab/installed', 'w').close()"
@@ -98,6 +101,7 @@ colab: .colab/installed
 # The floors that pyproject.toml names: Colab's versions, its torch among them.
 IN_FLOORS := .floors/$(if $(WINDOWS),Scripts,bin)/python
 .floors/installed: requirements-colab.txt pyproject.toml
+	$(call NEW_ENOUGH,$(PYTHON))
 	$(PYTHON) -m venv .floors
 	$(IN_FLOORS) -m pip install --disable-pip-version-check torch==2.11.0 -r requirements-colab.txt -e .
 	@$(IN_FLOORS) -c "open('.floors/installed', 'w').close()"
@@ -105,6 +109,7 @@ IN_FLOORS := .floors/$(if $(WINDOWS),Scripts,bin)/python
 # Newest versions on purpose; nothing of this environment reaches requirements.txt.
 IN_PEERS := .peers/$(if $(WINDOWS),Scripts,bin)/python
 .peers/installed: pyproject.toml
+	$(call NEW_ENOUGH,$(PYTHON))
 	$(PYTHON) -m venv .peers
 	$(IN_PEERS) -m pip install --disable-pip-version-check torch==2.15.0 torchvision==0.29.2 timm==1.0.31 pytest pytest-xdist nbval nbclient -e .
 	@$(IN_PEERS) -c "open('.peers/installed', 'w').close()"
@@ -122,6 +127,7 @@ peers: .peers/installed
 CLASS_PYTHON ?= $(PYTHON)
 IN_CLASS := .class/bin/python
 .class/installed: requirements-class.txt requirements.txt pyproject.toml
+	$(call NEW_ENOUGH,$(CLASS_PYTHON))
 	$(CLASS_PYTHON) -m venv .class
 	$(IN_CLASS) -m pip install --disable-pip-version-check -r requirements-class.txt
 	npm install --prefix .class/proxy --ignore-scripts --no-save --no-audit --no-fund configurable-http-proxy@5.2.0
@@ -150,7 +156,7 @@ clean:
 
 # Written last: an install that was interrupted leaves no stamp, and the next call takes it up again.
 $(STAMP): requirements.txt pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit('seblock needs Python 3.11 or newer, and $(PYTHON) is older. Name one: make PYTHON=python3.13' if sys.version_info < (3, 11) else 0)"
+	$(call NEW_ENOUGH,$(PYTHON))
 	$(PYTHON) -m venv .venv
 	$(IN_VENV) -m pip install --disable-pip-version-check -r requirements.txt
 	@$(IN_VENV) -c "open('$(STAMP)', 'w').close()"

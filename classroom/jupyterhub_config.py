@@ -25,17 +25,20 @@ c = get_config()  # noqa: F821
 # Database, cookie secret and process id land in the working folder; nobody else may read them.
 os.umask(0o077)
 HUB.mkdir(parents=True, exist_ok=True)
+if os.geteuid() == 0 and (owned := [str(folder) for folder in (HUB, HERE) if folder.stat().st_uid]):
+    sys.exit(f"Not root's: {', '.join(owned)}. Its owner could become root through it: clone anew, as root.")
 HUB.chmod(0o700)
 os.chdir(HUB)
 
 # This machine alone. For others put a web server with HTTPS before it, as JupyterHub's pages describe.
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 c.ConfigurableHTTPProxy.command = [str(PROXY)]
-c.Authenticator.username_pattern = "[a-z][a-z0-9_-]{0,31}"
+c.Authenticator.username_pattern = r"[a-z0-9_][a-z0-9_.-]{0,31}$"
 
 c.Spawner.cmd = [sys.executable, str(HERE / "student.py")]
-c.Spawner.notebook_dir = "~/seblock"
+c.Spawner.notebook_dir = "~/squeeze-and-excitation"  # student.py makes it
 c.Spawner.default_url = "/lab/tree/00_start_here.ipynb"
+c.Spawner.disable_user_config = True  # a student's own settings could open their server to others
 # Sockets are files, which others cannot open. On a TCP port every account of the machine can listen to what a
 # kernel prints; and of many kernels that start at once, two were seen to want the same port.
 c.Spawner.args = [
@@ -43,6 +46,7 @@ c.Spawner.args = [
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     f"--MappingKernelManager.cull_idle_timeout={HOUR}",  # with its page closed
+    f"--TerminalManager.cull_inactive_timeout={HOUR}",
     f"--ServerApp.shutdown_no_activity_timeout={2 * HOUR}",  # of a server without kernels
 ]
 c.Spawner.environment = {name: os.environ[name] for name in LIMITS if name in os.environ}

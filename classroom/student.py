@@ -1,5 +1,7 @@
 """What the hub starts as the student: notebooks of their own, limits, then the student's Jupyter server."""
 
+import fcntl
+import glob
 import os
 import resource
 import shutil
@@ -14,11 +16,16 @@ CPU_SECONDS = os.environ.get("SEBLOCK_CPU_SECONDS", "1800")
 PROCESSES = os.environ.get("SEBLOCK_PROCESSES", "400")
 """Processes and threads of one account; a kernel has about 15."""
 
+FOLDER = "squeeze-and-excitation"
+"""Where a student's copies lie, in the home. Not "seblock": Python would take that folder for the package."""
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def lay_out(folder: Path) -> None:
     """Copy the notebooks that are not there: what a student changed stays, what they deleted comes again."""
+    if not folder.parent.is_dir():
+        sys.exit(f"{folder.parent} is not there: the account wants its home first.")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     for path in (*NOTEBOOKS.glob("*.ipynb"), NOTEBOOKS / "colab.svg"):
@@ -31,9 +38,13 @@ def lay_out(folder: Path) -> None:
 def runtime(name: str) -> str:
     """A fresh folder, closed to others, for the kernels' sockets, whose paths must stay below 108 bytes."""
     start = f"seblock-{name}-"
-    for old in Path(tempfile.gettempdir()).glob(start + 8 * "?"):  # mkdtemp's, and of no longer name
+    for old in Path("/tmp").glob(glob.escape(start) + 8 * "?"):  # mkdtemp's, and of no longer name
         shutil.rmtree(old, ignore_errors=True)  # one server a student: nobody needs it; others' stay
-    return tempfile.mkdtemp(prefix=start)
+    folder = tempfile.mkdtemp(prefix=start, dir="/tmp")
+    kept = os.open(folder, os.O_RDONLY)  # locked as long as the server lives: systemd-tmpfiles passes it over
+    fcntl.flock(kept, fcntl.LOCK_SH)
+    os.set_inheritable(kept, True)
+    return folder
 
 
 def limit(kind: int, most: str, unit: int = 1) -> None:
@@ -44,7 +55,7 @@ def limit(kind: int, most: str, unit: int = 1) -> None:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    lay_out(Path.home() / "seblock")
+    lay_out(Path.home() / FOLDER)
     limit(resource.RLIMIT_DATA, MEMORY_MB, 10**6)
     limit(resource.RLIMIT_CPU, CPU_SECONDS)
     limit(resource.RLIMIT_NPROC, PROCESSES)
@@ -54,4 +65,5 @@ if __name__ == "__main__":
         Path("/proc/self/oom_score_adj").write_text("500")
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime(os.environ["USER"])
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
+    # -P: a random.py in the student's home is not Python's.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *sys.argv[1:]])

@@ -439,14 +439,23 @@ def test_an_address_that_colab_cannot_open_gets_no_badge(fork: Path) -> None:
     assert written["03_squeeze.ipynb"].count("git+https://git.example.org/it") == 1
 
 
+def pins(name: str) -> dict[str, str]:
+    """What a file pins, by package."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
+
+
 def test_colab_s_versions_are_the_floors() -> None:
-    """But torch, which the Makefile names."""
+    """torch's stand in the Makefile: the tested one for `make colab`, the floor for `make versions`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    floors = dict(each.split(">=") for each in project["dependencies"])
-    text = (ROOT / "requirements-colab.txt").read_text(encoding="utf-8")
-    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
-    torch_pins = re.findall(
-        r"torch==(\S+) -r requirements-colab", (ROOT / "Makefile").read_text(encoding="utf-8")
-    )
-    assert torch_pins[1:] == [floors.pop("torch") + ".0"]
-    assert not [name for name, floor in floors.items() if not f"{pins[name]}.".startswith(f"{floor}.")]
+    floors, colab = dict(each.split(">=") for each in project["dependencies"]), pins("requirements-colab.txt")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    torches = re.findall(r"torch==(\S+) -r requirements-colab", makefile)
+    assert torches == [pins("requirements.txt")["torch"], floors.pop("torch") + ".0"]
+    assert not [name for name, floor in floors.items() if not f"{colab[name]}.".startswith(f"{floor}.")]
+
+
+def test_what_two_requirements_pin_is_the_same() -> None:
+    files = ["requirements.txt", "requirements-web.txt", "requirements-class.txt"]
+    found = [pin for name in files for pin in pins(name).items()]
+    assert len(dict(found)) == len(set(found)) < len(found)

@@ -1,7 +1,8 @@
 """Run notebooks again and store what they show, so that a second run changes nothing.
 
 python tools/notebooks.py execute [FILES]    without FILES: every notebook in notebooks/
-python tools/notebooks.py address            write the repository's address, pyproject.toml says it, into each
+python tools/notebooks.py address            write the repository's address, which pyproject.toml names, into
+                                             all notebooks and the README
 """
 
 import argparse
@@ -146,9 +147,9 @@ def execute(path: Path) -> str | None:
     return None
 
 
-def write_address(paths: list[Path]) -> None:
-    """Write the address into notebooks, nothing run, and the badges into the README, below their mark."""
-    for path in paths:
+def write_address() -> None:
+    """Write the address into the notebooks, nothing run, and the badges into the README, below their mark."""
+    for path in sorted(FOLDER.glob("*.ipynb")):
         nb = read(path)
         give_address(nb, path.name)
         store(nb, path)
@@ -156,19 +157,20 @@ def write_address(paths: list[Path]) -> None:
     line = f"{shown} {BINDER.format(name=address().partition('github.com/')[2])}\n\n" if shown else ""
     readme = ROOT / "README.md"
     text = BADGES.sub("", readme.read_text(encoding="utf-8"))
+    assert MARK in text, f"README.md has lost the line {MARK.strip()}"
     readme.write_text(text.replace(MARK, MARK + line), encoding="utf-8", newline="\n")
 
 
 def main() -> int:
-    """Execute the notebooks named, as many at a time as there are cores; 1 if one of them failed."""
+    """Do as told; notebooks are executed as many at a time as there are cores. 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=["execute", "address"])
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
-    files = options.files or sorted(FOLDER.glob("*.ipynb"))
     if options.command == "address":
-        write_address(files)
+        write_address()
         return 0
+    files = options.files or sorted(FOLDER.glob("*.ipynb"))
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(execute, files))
     for path, what in zip(files, found, strict=True):

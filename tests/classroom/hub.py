@@ -7,7 +7,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,7 +81,7 @@ def remove_accounts() -> None:
                     process.kill()
             psutil.wait_procs(theirs, 10)
             run("userdel", "--remove", account.pw_name)
-    temporary = Path(tempfile.gettempdir())
+    temporary = Path("/tmp")
     for left in [*temporary.glob(f"{OURS}*"), *temporary.glob(f"seblock-{OURS}*")]:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     for group in grp.getgrall():
@@ -198,6 +197,7 @@ def running(
             time.sleep(0.1)
         else:
             process.terminate()
+            process.wait(60)
         if process.poll() is not None:
             raise RuntimeError(f"the hub did not start: {log.read_text()}")
         apart = "SEBLOCK_GROUP" in settings

@@ -18,7 +18,7 @@ import pytest
 from conftest import NOTEBOOKS, Watched, watched
 from hub import LIMITS, OURS, ROOT, Hub, accounts, running
 from playwright.sync_api import Browser
-from student import lay_out
+from student import FOLDER, lay_out
 
 from benchmarks import measure
 from benchmarks.notebooks import memory
@@ -46,7 +46,7 @@ def opened(path):
         else:
             list(path.iterdir()) if path.is_dir() else path.open("rb").read(1)
         return True
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return False
 print(json.dumps([path for path in {paths} if opened(pathlib.Path(path))]))
 """
@@ -208,7 +208,7 @@ def test_nobody_reads_anothers_files(hub: Hub, seen: dict[str, Watched]) -> None
     given = {path.name for path in Path("/etc/skel").iterdir()}
     own = [path for top in home.iterdir() if top.name not in given for path in (top, *top.rglob("*"))]
     own += [runtime, *runtime.rglob("*")]
-    assert {home / "note", home / "seblock" / LESSON.name} <= set(own)
+    assert {home / "note", home / FOLDER / LESSON.name} <= set(own)
     assert any(path.is_socket() for path in own)
     assert any(path.match("kernel-*.json") for path in own)
     own += [Path("/tmp") / B, *(Path(f"/proc/{process.pid}/environ") for process in hub.processes(B))]
@@ -219,7 +219,7 @@ def test_nobody_reads_anothers_files(hub: Hub, seen: dict[str, Watched]) -> None
     def opened(name: str, paths: list[Path]) -> list[str]:
         return json.loads(hub.ask(name, OPENED.format(paths=[str(path) for path in paths])))
 
-    assert opened(B, own) == [str(path) for path in own]
+    assert not [path for path in {*map(str, own)} - {*opened(B, own)} if Path(path).exists()]
     assert opened(A, own) == []
     assert opened(A, hubs) == []
 
@@ -242,6 +242,18 @@ def test_nobody_asks_anothers_server(hub: Hub, seen: dict[str, Watched]) -> None
     (port,) = ports([process for process in hub.processes(B) if "singleuser" in " ".join(process.cmdline())])
     url = f"http://127.0.0.1:{port}/user/{B}/api/contents/{LESSON.name}"
     assert hub.ask(A, ASKS.format(url=url)) == "403\n"
+
+
+@pytest.mark.parametrize("hub", ["one account"], indirect=True)
+@pytest.mark.parametrize("name", [f"{A[:-1]}*", f"{A}/..", 40 * "a"])
+def test_a_name_that_would_be_more_than_a_name_is_refused(hub: Hub, chromium: Browser, name: str) -> None:
+    page = chromium.new_page()
+    page.goto(f"http://{hub.home}/hub/login")
+    page.locator("#username_input").fill(name)
+    page.locator("#password_input").fill(hub.passwords[A])
+    page.locator("#login_submit").click(no_wait_after=True)
+    page.locator(".login_error").wait_for()
+    page.close()
 
 
 def test_a_crash_stays_with_its_student(hub: Hub, meanwhile: list[float]) -> None:
@@ -268,10 +280,10 @@ def test_an_endless_loop_ends(hub: Hub, meanwhile: list[float]) -> None:
 
 
 def test_a_students_work_is_never_overwritten(tmp_path: Path) -> None:
-    lay_out(tmp_path / "seblock")
-    (tmp_path / "seblock" / LESSON.name).write_text("my work")
-    (tmp_path / "seblock" / "00_start_here.ipynb").unlink()
-    lay_out(tmp_path / "seblock")
-    assert (tmp_path / "seblock" / LESSON.name).read_text() == "my work"
-    names = sorted(path.name for path in (tmp_path / "seblock").iterdir())
+    lay_out(tmp_path / FOLDER)
+    (tmp_path / FOLDER / LESSON.name).write_text("my work")
+    (tmp_path / FOLDER / "00_start_here.ipynb").unlink()
+    lay_out(tmp_path / FOLDER)
+    assert (tmp_path / FOLDER / LESSON.name).read_text() == "my work"
+    names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
     assert names == [*(path.name for path in NOTEBOOKS), "colab.svg"]

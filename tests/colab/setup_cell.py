@@ -92,12 +92,10 @@ def test_on_colab_it_installs_the_package_and_nothing_else_in_seconds(tmp_path: 
     _, where, weights = run(tmp_path, setup_cell(), WHERE, WEIGHTS)
     seconds = time.perf_counter() - start
     after = installed()
-    print(f"{seconds:.1f} s with the kernel's start and a network's weights")
+    print(f"{seconds:.1f} s, the kernel's start among them")
     assert after.pop("seblock")
     assert after == before
     assert "site-packages" in where
     assert "weight" in weights
     assert seconds < 60
-    again = time.perf_counter()
-    assert run(tmp_path, setup_cell())[0] == ""
-    assert time.perf_counter() - again < seconds
+    assert run(tmp_path, setup_cell()) == [""]
