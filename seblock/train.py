@@ -541,6 +541,15 @@ def run(
     return here
 
 
+def depart() -> None:
+    """Part from the other processes, where there are any; the last thing that a process does."""
+    if processes()[1] > 1:
+        dist.destroy_process_group()
+        # A thread of Gloo's may just be letting go of a tensor. If Python ends meanwhile, PyTorch aborts
+        # the process: "terminate called without an active exception".
+        time.sleep(0.5)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line. Ends with one sentence on stderr, and status 1, for what a user can mend."""
     defaults = Settings()
@@ -568,9 +577,6 @@ def main(arguments: list[str] | None = None) -> None:
             on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
         run(Settings(**options), directory, out, resume, download, bar=sys.stderr.isatty())
-        if processes()[1] > 1:
-            # Gloo's threads may still hold tensors of the last sum, and abort a process that ends meanwhile.
-            dist.barrier()
     except KeyboardInterrupt:
         if processes()[0] == 0:
             print("stopped; --resume goes on after the last whole epoch", file=sys.stderr)
@@ -581,8 +587,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"seblock.train: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     finally:
-        if processes()[1] > 1:
-            dist.destroy_process_group()
+        depart()
 
 
 if __name__ == "__main__":

@@ -850,7 +850,7 @@ def one_of_two(rank, directory, cifar):
         except (ValueError, SystemExit) as error:
             found[name] = repr(error)
     (directory / f"found{rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
+    train.depart()
 
 
 @pytest.fixture(scope="module")
