@@ -62,6 +62,8 @@ class FastSELayer(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
             weights = tuple(None if w is None else w.to(kind) for w in weights)
+        if not torch.is_grad_enabled():
+            return rescale(x, _gates(x, *weights)[2])
         output: Tensor = _Block.apply(x, *weights)
         return output
 
@@ -78,7 +80,7 @@ def _is_ordinary(x: Tensor, *weights: Tensor | None) -> bool:
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined]
         or torch._C._are_functorch_transforms_active()
-        or any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+        or forward_ad._current_level >= 0
     )
 
 

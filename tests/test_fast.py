@@ -1,6 +1,7 @@
 """FastSELayer against the readable blocks, and `convert` on gates of every kind."""
 
 import copy
+import weakref
 from functools import partial
 
 import pytest
@@ -261,6 +262,27 @@ def test_without_gradients_nothing_is_kept():
     assert torch.allclose(x, readable(u))
     quick.requires_grad_(False)
     assert quick(u).grad_fn is None
+
+
+def test_without_gradients_only_the_gates_wait_for_the_product():
+    """Neither z nor h is alive any more where the maps are multiplied."""
+
+    class Alive(TorchDispatchMode):
+        made, at_product = [], None
+
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            if operation is torch.ops.aten.mul.Tensor:
+                self.at_product = [tuple(shape) for made, shape in self.made if made() is not None]
+            out = operation(*args, **(kwargs or {}))
+            if not operation.is_view:
+                self.made.append((weakref.ref(out), out.shape))
+            return out
+
+    quick, _ = pair(64, 4)
+    u = maps(2, 64, 3, 3)
+    with torch.no_grad(), Alive() as during:
+        quick(u)
+    assert during.at_product == [(2, 64)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
