@@ -52,8 +52,8 @@ class FastSELayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channel)
-        first: Any = self.fc[0]
-        second: Any = self.fc[2]
+        fc: Any = self.fc
+        first, _, second, _ = fc
         # Flattened, as a 1×1 convolution holds (C/r, C, 1, 1).
         weights: Any = (first.weight.flatten(1), first.bias, second.weight.flatten(1), second.bias)
         if not _is_ordinary(x, *weights):
