@@ -5,6 +5,7 @@ notebook is covered by being there.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,13 @@ def test_links_to_other_notebooks_open(seen: Watched, notebook: Path) -> None:
 def test_console_shows_no_error_and_nobody_else_is_asked(seen: Watched) -> None:
     """Last of a notebook's tests: it speaks for all that the others did."""
     assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("faulty")
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="There is one worker only.")
+def test_a_group_of_tests_goes_to_one_worker(request: pytest.FixtureRequest) -> None:
+    """Else each worker opens and runs each notebook, and no test is the last of a notebook's."""
+    assert request.node.nodeid.endswith("@faulty")
 
 
 @pytest.mark.xdist_group("faulty")
