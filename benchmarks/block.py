@@ -2,7 +2,7 @@
 
 One table. "to peer": the time as a share of the fastest eager peer's; "from", "up to": where the noise of
 this run leaves that share; "to floor": the time as a multiple of what `copy_` takes for the bytes that
-must move. `clone` is a copy to fresh memory. A line for each of our blocks sums up.
+must move. `clone` is a copy to fresh memory. A line for each of our blocks in each layout sums up.
 """
 
 from collections.abc import Callable

@@ -85,7 +85,7 @@ def picture(rows: list[Row], allocator: str) -> Picture:
         ax.set_xticks(values, [str(value) for value in values])
         ax.minorticks_off()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"The block's time follows the bytes it moves (allocator: {allocator})")
+    figure.suptitle(f"What the block's time follows (allocator: {allocator})")
     return figure, "Times of forward + backward, beside what they would be if they followed a formula."
 
 

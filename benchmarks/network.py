@@ -17,7 +17,7 @@ from benchmarks.block import LAYOUTS
 from benchmarks.blocks import Build, ours, peers
 from benchmarks.command import options_of, parser, result_name
 from benchmarks.measure import Row, compared, interleaved, peak_memory, report, seconds
-from seblock.networks import Gate, cifar_resnet, imagenet_resnet
+from seblock.networks import Gate, cifar_resnet, imagenet_resnet, small_reduction
 
 NETWORKS: dict[str, tuple[Callable[[Gate], nn.Module], tuple[int, ...], int]] = {
     "ResNet-20": (partial(cifar_resnet, 20), (128, 3, 32, 32), 3),
@@ -27,8 +27,8 @@ NETWORKS: dict[str, tuple[Callable[[Gate], nn.Module], tuple[int, ...], int]] = 
 
 
 def gate(build: Build) -> Gate:
-    """The block with r = 16, or less where fewer than four hidden units would be left, as `small_se`."""
-    return lambda channels: build(channels, max(1, min(16, channels // 4)))
+    """The block with `small_reduction`."""
+    return lambda channels: build(channels, small_reduction(channels))
 
 
 def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:

@@ -1,12 +1,12 @@
 """The SE block with its backward pass written by hand, and the way to put it into a trained network.
 
-With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (notebook 08 derives each line):
+With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (notebook 08 derives them, without biases):
 
     ∂L/∂s = Σ_ij g ⊙ u                          (N, C)
     ∂L/∂a₂ = ∂L/∂s ⊙ s ⊙ (1 − s)                (N, C)      a₂ = W₂ h + b₂,  s = σ(a₂)
-    ∂L/∂W₂ = (∂L/∂a₂)ᵀ h,  ∂L/∂b₂ = Σ_n ∂L/∂a₂   (C, C/r)
+    ∂L/∂W₂ = (∂L/∂a₂)ᵀ h,  ∂L/∂b₂ = Σ_n ∂L/∂a₂   (C, C/r), (C,)
     ∂L/∂a₁ = (∂L/∂a₂ W₂) ⊙ [h > 0]              (N, C/r)    a₁ = W₁ z + b₁,  h = δ(a₁)
-    ∂L/∂W₁ = (∂L/∂a₁)ᵀ z,  ∂L/∂b₁ = Σ_n ∂L/∂a₁   (C/r, C)
+    ∂L/∂W₁ = (∂L/∂a₁)ᵀ z,  ∂L/∂b₁ = Σ_n ∂L/∂a₁   (C/r, C), (C/r,)
     ∂L/∂z = ∂L/∂a₁ W₁                           (N, C)
     ∂L/∂u = s ⊙ g + ∂L/∂z / (H · W)             (N, C, H, W)
 """
@@ -223,11 +223,11 @@ class Conversion:
 def convert(model: nn.Module) -> Conversion:
     """Put a FastSELayer in the place of every gate of `model` that it reproduces; say why of the others.
 
-    It reproduces mean, linear layer or 1×1 convolution, ReLU, another, sigmoid, product: with random weights
-    the gate's outputs and all its gradients are then the same, in training and in evaluation. The new module
-    computes with the very same two layers, so optimisers go on; names in the state dict become
-    FastSELayer's, until `undo`. Other gates are known as in `gates.find`, their number of channels guessed
-    from their first parameter. The model is changed in place.
+    It reproduces mean, linear layer or 1×1 convolution, ReLU, a second such layer, sigmoid, product.
+    Whether a module is one is tried: given random weights, outputs and all gradients have to agree, in
+    training and in evaluation. The new module computes with the very same two layers, so optimisers go on;
+    names in the state dict become FastSELayer's, until `undo`. Other gates are known as in `gates.find`,
+    their number of channels guessed from their first parameter. The model is changed in place.
     """
     done = Conversion(model)
     fast_of: dict[nn.Module, FastSELayer] = {}

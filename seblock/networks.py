@@ -21,9 +21,14 @@ Placement = Literal["standard", "PRE", "POST", "Identity"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 
+def small_reduction(channels: int) -> int:
+    """r = 16, or less where fewer than four hidden units would be left."""
+    return max(1, min(16, channels // 4))
+
+
 def small_se(channels: int) -> SELayer:
-    """An SELayer with r = 16, or less where fewer than four hidden units would be left."""
-    return SELayer(channels, reduction=max(1, min(16, channels // 4)))
+    """An SELayer with `small_reduction`."""
+    return SELayer(channels, small_reduction(channels))
 
 
 def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:

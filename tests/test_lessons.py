@@ -253,14 +253,29 @@ def learned(learn: Any, **options: float) -> dict[str, torch.Tensor]:
     return network.state_dict()
 
 
-def test_09_learns_as_the_shipped_painters_did() -> None:
+def tool() -> Any:
+    """What trained the shipped weights, tools/trained.py, as a module."""
     path = NOTEBOOKS[0].parents[1] / "tools" / "trained.py"
     spec = importlib.util.spec_from_file_location("tools_trained", path)
     assert spec is not None
     assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    ours, theirs = learned(named("09_context_decides")["learn"]), learned(tool.learn, peak=2e-2)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_block_with_one_path_of_08_is_the_one_that_was_trained() -> None:
+    answers = []
+    for build in (named("08_gradients")["OnePath"], tool().OnePath):
+        torch.manual_seed(4)
+        block, x = build(8, reduction=2), MAPS.clone().requires_grad_()
+        y = block(x)
+        answers.append([y, *torch.autograd.grad((y**3).sum(), [x, *block.parameters()])])
+    torch.testing.assert_close(*answers)
+
+
+def test_09_learns_as_the_shipped_painters_did() -> None:
+    ours, theirs = learned(named("09_context_decides")["learn"]), learned(tool().learn, peak=2e-2)
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
 
 
