@@ -54,11 +54,11 @@ HEADING_IN_VIEW = """anchor => {
 
 @dataclass
 class Server:
-    """A running JupyterLab: where it listens, the password it wants, the folder it shows."""
+    """A running JupyterLab: where it listens, the password it wants, where it writes what it does."""
 
     home: str
     token: str
-    root: Path
+    log: Path
 
     def url(self, path: str) -> str:
         """An address that a browser without cookies can open."""
@@ -113,7 +113,7 @@ def server(root: Path, own: Path) -> Iterator[Server]:
                 except subprocess.TimeoutExpired:
                     continue
                 raise RuntimeError(f"JupyterLab did not start: {log.read_text()}")
-            yield Server(f"127.0.0.1:{port}", token, root)
+            yield Server(f"127.0.0.1:{port}", token, log)
         finally:
             process.terminate()
             process.wait(20)

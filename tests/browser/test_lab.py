@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from conftest import NOTEBOOKS, ROOT, Watched, grouped, watched
+from conftest import NOTEBOOKS, ROOT, SCREENSHOTS, Watched, grouped, watched
 from playwright.sync_api import Browser
 
 MINUTES = 10
@@ -57,11 +57,18 @@ def open_and_run(chromium: Browser, server: lab.Server, name: str) -> Iterator[W
     """A page that shows the notebook of that name, all its cells run; everything is shut down afterwards."""
     context = chromium.new_context(viewport={"width": 1280, "height": 720})
     seen = watched(context, server.home)
-    seen.page.goto(server.url(f"/lab/tree/notebooks/{name}"))
-    lab.run_all(seen.page, seconds=MINUTES * 60)
-    yield seen
-    server.close_all(seen.page)
-    context.close()
+    try:
+        seen.page.goto(server.url(f"/lab/tree/notebooks/{name}"))
+        lab.run_all(seen.page, seconds=MINUTES * 60)
+        yield seen
+    except lab.TimeoutError as error:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        seen.page.screenshot(path=SCREENSHOTS / f"{name} timed out.png")
+        error.add_note("\n".join([*seen.problems(), server.log.read_text()[-3000:]]))
+        raise
+    finally:
+        server.close_all(seen.page)
+        context.close()
 
 
 @pytest.fixture(scope="module", params=grouped([path.stem for path in NOTEBOOKS]))
