@@ -18,7 +18,8 @@ def nudged(change: Tensor, channel: int) -> Picture:
     scale = float(torch.cat([sizes[:channel], sizes[channel + 1 :]]).max())
     for c, ax in enumerate(axes.flat):
         drawn = ax.imshow(change[c].numpy(), cmap=SIGNED, vmin=-scale, vmax=scale)
-        ax.set(title=f"$\\tilde{{x}}_{c + 1}$", xticks=[], yticks=[])
+        ax.set(title=f"$\\tilde{{x}}_{c + 1}$", xlabel=f"{float(sizes[c].max()):.2g}", xticks=[], yticks=[])
+    figure.supxlabel("largest change of each map")
     figure.colorbar(drawn, ax=axes, label="change", shrink=0.9)
     moved = int((sizes > 0).sum())
     return figure, (
@@ -116,10 +117,15 @@ def shares(rows: Mapping[str, Sequence[float]], ticks: Sequence[str], label: str
 
 @styled
 def times(seconds: Mapping[str, Sequence[float]]) -> Picture:
-    """A dot for every call, in milliseconds, and a line at the median; a row for each block."""
+    """A dot for every call, in milliseconds, and a line at the median; a row for each block.
+
+    Calls that took more than thrice the larger median are counted, not drawn.
+    """
     figure, axes = canvas(1, 1, 1.6 + 0.8 * len(seconds))
     ax = axes[0, 0]
     told = []
+    calls = 1000 * np.concatenate([np.asarray(values) for values in seconds.values()])
+    shown = calls <= 3000 * max(float(np.median(values)) for values in seconds.values())
     for y, (name, values) in enumerate(seconds.items()):
         milliseconds = 1000 * np.asarray(values)
         middle = float(np.median(milliseconds))
@@ -127,5 +133,10 @@ def times(seconds: Mapping[str, Sequence[float]]) -> Picture:
         ax.plot([middle, middle], [y - 0.3, y + 0.3], color=RED, lw=3)
         told.append(f"{name} {rounded(middle)}")
     ax.set_yticks(range(len(seconds)), list(seconds))
-    ax.set(ylim=(len(seconds) - 0.5, -0.5), xlim=(0, None), xlabel="milliseconds a call, red: median")
+    left_out = "" if shown.all() else f"; slower calls, not drawn: {(~shown).sum()}"
+    ax.set(
+        ylim=(len(seconds) - 0.5, -0.5),
+        xlim=(0, 1.05 * calls[shown].max()),
+        xlabel=f"milliseconds a call, red: median{left_out}",
+    )
     return figure, f"Median milliseconds of {len(values)} calls: {', '.join(told)}."
