@@ -12,6 +12,7 @@ With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (note
 """
 
 import copy
+import inspect
 from typing import Any, TypeGuard
 
 import torch
@@ -34,7 +35,8 @@ class FastSELayer(nn.Module):
     State dict: `SELayer`'s, `fc.0.weight` and `fc.2.weight`, and with biases `fc.0.bias` and `fc.2.bias`.
     Results and gradients are `SELayer`'s up to rounding; second derivatives are autograd's, taken of the
     formulas above. torch.compile, export, torch.func and forward-mode derivatives get the readable
-    functions instead. Hooks on `fc` are not called. Raises ValueError as `SELayer` does.
+    functions instead, and a part of `fc` that has hooks, or that something else was put in the place of, is
+    called as it is. Raises ValueError as `SELayer` does.
     """
 
     def __init__(self, channel: int, reduction: int = 16, bias: bool = False) -> None:
@@ -53,13 +55,16 @@ class FastSELayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channel)
         fc: Any = self.fc
+        if not _is_as_built(fc):
+            z = squeeze(x)
+            return rescale(x, fc(z[:, :, None, None] if isinstance(fc[0], nn.Conv2d) else z).flatten(1))
         first, _, second, _ = fc
         # Flattened, as a 1×1 convolution holds (C/r, C, 1, 1).
         weights: Any = (first.weight.flatten(1), first.bias, second.weight.flatten(1), second.bias)
         if not _is_ordinary(x, *weights):
             w1, b1, w2, b2 = weights
             return rescale(x, excite(squeeze(x), w1, w2, b1, b2))
-        if torch.is_autocast_enabled(x.device.type):
+        if _autocast(x):
             kind = torch.get_autocast_dtype(x.device.type)
             weights = tuple(None if w is None else w.to(kind) for w in weights)
         if not torch.is_grad_enabled():
@@ -68,11 +73,40 @@ class FastSELayer(nn.Module):
         return output
 
 
+def _is_as_built(fc: nn.Sequential) -> bool:
+    """Whether it is layer, ReLU, layer, sigmoid, plain and without hooks: then the weights tell all."""
+    parts = (*fc._modules.values(),)
+    return (
+        len(parts) == 4
+        and type(parts[1]) is nn.ReLU
+        and type(parts[3]) is nn.Sigmoid
+        and _is_linear(parts[0])
+        and _is_linear(parts[2])
+        and not any(_hooks(part) for part in (fc, *parts))
+    )
+
+
+def _hooks(module: nn.Module) -> bool:
+    """Whether something is to be called when the module is, forward or backward."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def _autocast(x: Tensor) -> bool:
+    """Whether autocast holds for tensors such as x; a device may have none, meta for one."""
+    kind = x.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 def _is_ordinary(x: Tensor, *weights: Tensor | None) -> bool:
     """Whether nothing but a plain call, and perhaps a plain backward pass, is asked for."""
     tensors = [t for t in (x, *weights) if t is not None]
     types = {t.dtype for t in tensors}
-    if torch.is_autocast_enabled(x.device.type):
+    if _autocast(x):
         types_fit = torch.float64 not in types  # which autocast leaves alone
     else:
         types_fit = len(types) == 1  # if not, PyTorch has an error to raise
@@ -110,10 +144,12 @@ class _Block(torch.autograd.Function):
             (grad_s,) = _sums_of_products([(g.flatten(0, 1)[None], u.flatten(0, 1)[None])])
             grad_s = grad_s.view(s.shape)
         elif plain and _images_are_columns(u) and _images_are_columns(g):
-            grad_s = torch.stack(_sums_of_products(list(zip(g.split(1), u.split(1), strict=True))))
+            grad_s = _sums_by_bands(g, u)
         else:
             product = u * g
-            grad_s = (_mean(product) if plain else squeeze(product)) * size
+            # A float16 holds the sum where it can't the mean.
+            small = product.dtype is torch.float16 or not plain
+            grad_s = product.sum((2, 3)) if small else _mean(product) * size
         grad_s = grad_s.to(s.dtype)
         grad_a2 = grad_s * (1 - s) * s
         if of_w2:
@@ -131,7 +167,8 @@ class _Block(torch.autograd.Function):
             if rows:
                 grad_u = _scaled_and_shifted(g, s.to(u.dtype), grad_z)
             elif plain:  # in the product's memory if there is one, as fresh memory costs more than arithmetic
-                grad_u = torch.addcmul(grad_z[:, :, None, None], g, s[:, :, None, None], out=product)
+                out = product if type(product) is Tensor else None
+                grad_u = torch.addcmul(grad_z[:, :, None, None], g, s[:, :, None, None], out=out)
             else:
                 grad_u = rescale(g, s) + grad_z[:, :, None, None]
         return grad_u, grad_w1, grad_b1, grad_w2, grad_b2
@@ -169,7 +206,8 @@ def _images_are_columns(u: Tensor) -> bool:
 def _suits_batch_norm(u: Tensor) -> bool:
     """Whether BatchNorm's kernels are made for u, and no sum is too long for them to be exact."""
     exact = 0 < u.shape[2] * u.shape[3] <= 512 * 512
-    return u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64) and exact and u.numel() > 0
+    made = type(u) in (Tensor, nn.Parameter) and u.device.type == "cpu"
+    return made and u.dtype in (torch.float32, torch.float64) and exact and u.numel() > 0
 
 
 def _channels_last(u: Tensor) -> bool:
@@ -185,6 +223,17 @@ def _sums_of_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
     return [backward(g, u, None, mean, variance, None, None, False, 0.0, wanted)[1] for g, u in images]
 
 
+def _sums_by_bands(g: Tensor, u: Tensor) -> Tensor:
+    """Σ_ij g ⊙ u in channels_last, (N, C, H, W) twice -> (N, C): some rows of an image at a time.
+
+    Each channel is added up number by number, which is not exact over a whole large map.
+    """
+    rows = -(-4096 // u.shape[3])
+    images = zip(g.split(1), u.split(1), strict=True)
+    bands = [list(zip(a.split(rows, 2), b.split(rows, 2), strict=True)) for a, b in images]
+    return torch.stack([torch.stack(_sums_of_products(image)).sum(0) for image in bands])
+
+
 def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """scale ⊙ g + shift: (N, C, H, W), (N, C), (N, C) -> (N, C, H, W)."""
     mean, variance = torch.zeros_like(scale).flatten(), torch.ones_like(scale).flatten()
@@ -198,7 +247,10 @@ def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def _mean(u: Tensor) -> Tensor:
     """The mean of each map, (N, C, H, W) -> (N, C), the way that was fastest on a CPU."""
     if _channels_last(u) and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
-        return F.avg_pool2d(u, u.shape[2:]).flatten(1)
+        if u.shape[2] * u.shape[3] < 1024:
+            return F.avg_pool2d(u, u.shape[2:]).flatten(1)
+        # Row by row: it adds number by number, which over a whole map is not exact.
+        return F.avg_pool2d(u, (1, u.shape[3])).mean((2, 3))
     return squeeze(u)
 
 
@@ -211,13 +263,23 @@ class Conversion:
         """The modules that stood there before, by name."""
         self.left: dict[str, str] = {}
         """The reason why a gate was left as it is, by name."""
+        self._put: dict[str, tuple[FastSELayer, tuple[Layer, Layer]]] = {}
 
     def undo(self) -> None:
-        """Put every module back. What was learned meanwhile stays, as the layers are the same."""
+        """Put every module back. What was learned meanwhile stays, as the layers are the same.
+
+        Where the model holds something else by now, or other layers, that stays; `left` tells. Hooks on a
+        FastSELayer go with it.
+        """
+        there = dict(self.model.named_modules(remove_duplicate=False))
         for name, module in self.replaced.items():
-            module.train(self.model.get_submodule(name).training)
+            fast, layers = self._put[name]
+            if there.get(name) is not fast or (fast.fc[0], fast.fc[2]) != layers:
+                self.left[name] = "it was changed after it had been replaced"
+                continue
+            module.train(fast.training)
             self.model.set_submodule(name, module)
-        self.replaced = {}
+        self.replaced, self._put = {}, {}
 
 
 def convert(model: nn.Module) -> Conversion:
@@ -227,12 +289,13 @@ def convert(model: nn.Module) -> Conversion:
     Whether a module is one is tried: given random weights, outputs and all gradients have to agree, in
     training and in evaluation. The new module computes with the very same two layers, so optimisers go on;
     names in the state dict become FastSELayer's, until `undo`. Other gates are known as in `gates.find`,
-    their number of channels guessed from their first parameter. The model is changed in place.
+    their number of channels guessed from their first parameter. The model is changed in place, and its
+    modules are called to try them, hooks and observers with them. The new module takes (N, C, H, W) alone.
     """
     done = Conversion(model)
     fast_of: dict[nn.Module, FastSELayer] = {}
     names: list[str] = []
-    with evaluating(model), torch.random.fork_rng(cuda_devices(model)):
+    with torch.inference_mode(False), evaluating(model), torch.random.fork_rng(cuda_devices(model)):
         for name, module in reversed(list(model.named_modules(remove_duplicate=False))):
             if any(gate.startswith(f"{name}." if name else "") for gate in names):
                 continue  # the innermost module is the gate
@@ -241,20 +304,22 @@ def convert(model: nn.Module) -> Conversion:
                 continue
             layers = _two_layers(module)
             fast = FastSELayer.around(*layers) if layers else None
-            if fast is not None and _agree(module, fast):
+            if layers is not None and fast is not None and _agree(module, fast):
                 names.append(name)
                 if not name:
                     done.left[name] = "it is the model itself"
-                elif any(
-                    m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules()
-                ):
+                elif any(_hooks(m) or _hooks_of_its_state(m) for m in module.modules()):
                     done.left[name] = "it has hooks, which would not be called"
+                elif len(inspect.signature(module.forward).parameters) > 1:
+                    done.left[name] = "it can be called with more than maps"
                 else:
                     done.replaced[name] = module
-                    fast_of.setdefault(module, fast)
+                    done._put[name] = (fast_of.setdefault(module, fast), layers)
             elif any(is_gate(module, like) for like in _likely_maps(module)):
                 names.append(name)
-                done.left[name] = "it is no mean, linear, ReLU, linear, sigmoid and product"
+                done.left[name] = (
+                    "it is no mean, linear, ReLU, linear, sigmoid and product, or can't be tried"
+                )
     for name, module in done.replaced.items():
         model.set_submodule(name, fast_of[module].train(module.training))
     return done
@@ -279,39 +344,63 @@ def _is_linear(layer: nn.Module) -> TypeGuard[Layer]:
     return type(layer) is nn.Linear
 
 
+def _hooks_of_its_state(module: nn.Module) -> bool:
+    """Whether something is to be called when the module's state dict is made or loaded."""
+    kinds = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks")
+    return any(getattr(module, kind) for kind in (*kinds, "_load_state_dict_post_hooks"))
+
+
 def _agree(module: nn.Module, fast: FastSELayer) -> bool:
-    """Whether both give the same outputs and gradients, tried on copies with random weights in float32."""
-    module, fast = copy.deepcopy((module, fast))  # together, so that they go on sharing their layers
-    module.float()
-    fast.float()
+    """Whether both give the same outputs and gradients, tried on copies with random weights in float32.
+
+    Many images, so that even a single hidden unit is on for some and off for others; small and large ones,
+    so that an activation that is cut off is seen; and two sizes of map, so that the mean is.
+    """
+    try:
+        module, fast = copy.deepcopy((module, fast))  # together, so that they go on sharing their layers
+        module.float()
+        fast.float()
+        return all(_agree_on(maps, module, fast) for maps in ((1.0, 4, 5), (30.0, 3, 7)))
+    except Exception:  # it can't be copied, takes no maps, or does not use both layers
+        return False
+
+
+def _agree_on(maps: tuple[float, int, int], module: nn.Module, fast: FastSELayer) -> bool:
+    """That for maps of one strength, height and width, in training and in evaluation."""
+    strength, height, width = maps
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32)
+
     weights = list(fast.parameters())
     device = weights[0].device
-    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for w in weights:
-            w.requires_grad_().copy_(torch.randn(w.shape, generator=generator) * w[0].numel() ** -0.5)
-    g = torch.randn(3, fast.channel, 4, 5, generator=generator)
-    u = 2 * torch.randn(3, fast.channel, 1, 1, generator=generator) + torch.randn(
-        g.shape, generator=generator
-    )
+            w.requires_grad_().copy_(random(*w.shape) * w[0].numel() ** -0.5)
+        second: Any = fast.fc[2]
+        second.weight.div_(strength)  # so that the gates stay off their ends
+    g = random(32, fast.channel, height, width).to(device)
+    u = (strength * (2 * random(32, fast.channel, 1, 1) + random(*g.shape))).to(device)
     for training in (True, False):
         answers = []
         for block in (module, fast):
-            x = u.to(device).requires_grad_()
-            try:
-                with torch.enable_grad():
-                    y = block.train(training)(x.clone())  # a clone, as the module may overwrite it
-                    answers.append([y, *torch.autograd.grad(y, [x, *weights], g.to(device))])
-            except Exception:  # it takes no maps, or does not use both layers
+            x = u.clone().requires_grad_()
+            with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+                y = block.train(training)(x.clone())  # a clone, as the module may overwrite it
+                answers.append([y, *torch.autograd.grad(y, [x, *weights], g)])
+        for theirs, ours in zip(*answers, strict=True):
+            close = 1e-4 * max(1.0, float(ours.abs().max()))
+            if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=1e-3, atol=close):
                 return False
-        if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(*answers, strict=True)):
-            return False
     return True
 
 
 def _likely_maps(module: nn.Module) -> list[Tensor]:
-    """Empty maps of the sizes that the module's first parameter suggests."""
+    """Empty maps of the sizes that the module's first array of real numbers suggests."""
     for weight in module.parameters():
+        if nn.parameter.is_lazy(weight) or not weight.is_floating_point() or weight.ndim == 0:
+            continue
         widths = {weight.shape[1] if weight.ndim > 1 else 1, len(weight), 8} - {1}
         return [weight.new_empty(0, width, 5, 5) for width in sorted(widths)]
     return []

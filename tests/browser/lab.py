@@ -28,6 +28,10 @@ PROMPTS_ARE = """pattern => {
     const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
     return cells.length && cells.every(cell => RegExp(pattern).test(cell.textContent.trim()));
 }"""
+STOPPED = """() => document.querySelector('.jp-Notebook [data-mime-type="application/vnd.jupyter.error"]')
+    && ![...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')]
+        .some(prompt => prompt.textContent.includes('*'))"""
+"""Whether an error ended Run All: what was to run after it waits no longer."""
 IDLE = "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')"
 PIXELS = """picture => {
     const canvas = document.createElement('canvas');
@@ -140,8 +144,9 @@ def start_all(page: Page) -> None:
 
 
 def wait_until_run(page: Page, seconds: int) -> None:
-    """Until every cell has its number and the kernel has nothing to do."""
-    page.wait_for_function(PROMPTS_ARE, arg=r"^\[\d+\]:$", timeout=seconds * SECOND)
+    """Until every cell has its number, or one has failed, and the kernel has nothing to do."""
+    ended = f"numbered => ({PROMPTS_ARE})(numbered) || ({STOPPED})()"
+    page.wait_for_function(ended, arg=r"^\[\d+\]:$", timeout=seconds * SECOND)
     wait_until_idle(page)
 
 
