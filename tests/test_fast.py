@@ -478,3 +478,142 @@ def test_convert_takes_the_gate_of_the_residual_block():
     expected = model(x)
     assert list(convert(model).replaced) == ["0.sqex"]
     assert torch.allclose(model(x), expected, atol=1e-6)
+
+
+class Resembling(nn.Module):
+    """A gate that is SE's but for its squeeze or its activation."""
+
+    def __init__(self, channels, hidden, pooled=squeeze, activation=None):
+        super().__init__()
+        self.pooled, self.activation = pooled, activation or nn.ReLU()
+        self.fc1 = nn.Linear(channels, hidden, bias=False)
+        self.fc2 = nn.Linear(hidden, channels, bias=False)
+
+    def forward(self, x):
+        return rescale(x, torch.sigmoid(self.fc2(self.activation(self.fc1(self.pooled(x))))))
+
+
+@pytest.mark.parametrize(
+    ("channels", "hidden", "others"),
+    [
+        (20, 1, {"activation": nn.LeakyReLU(0.2)}),
+        (11, 2, {"activation": nn.Identity()}),
+        (14, 1, {"pooled": lambda x: x.amax((2, 3))}),
+        (64, 4, {"activation": nn.ReLU6()}),
+        (16, 1, {"pooled": lambda x: x.sum((2, 3)) / 20}),
+    ],
+)
+def test_convert_is_not_taken_in_by_gates_with_few_hidden_units(channels, hidden, others):
+    assert list(convert(network(Resembling(channels, hidden))).replaced) == ["2"]
+    assert not convert(network(Resembling(channels, hidden, **others))).replaced
+
+
+def test_convert_passes_over_parameters_that_tell_no_width():
+    class Scalar(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.zeros(()))
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.codes = nn.Parameter(torch.zeros(4, 4, dtype=torch.int8), requires_grad=False)
+
+    model = nn.Sequential(nn.Conv2d(3, 16, 1), SELayer(16, 4), Scalar(), Whole(), nn.LazyLinear(3))
+    assert list(convert(model).replaced) == ["1"]
+
+
+def test_convert_leaves_what_it_cannot_copy():
+    class Keeping(SELayer):
+        def forward(self, x):
+            self.seen = super().forward(x)
+            return self.seen
+
+    model = network(Keeping(16, 4))
+    model(torch.randn(1, 3, 8, 8))
+    assert "tried" in convert(model).left["2"]
+
+
+def test_convert_leaves_gates_that_take_more_than_maps():
+    class Scaled(SELayer):
+        def forward(self, x, by=1):
+            return by * super().forward(x)
+
+    assert "more than maps" in convert(network(Scaled(16, 4))).left["2"]
+
+
+def test_convert_does_the_same_wherever_it_is_called():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert list(convert(network(SELayer(16, 4))).replaced) == ["2"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.autocast("cpu"):
+        assert list(convert(network(SELayer(16, 4))).replaced) == ["2"]
+    model = network(SELayer(16, 4))
+    with torch.inference_mode():
+        assert list(convert(model).replaced) == ["2"]
+
+
+def test_undo_leaves_what_was_changed_since():
+    gates = [SELayer(16, 4) for _ in range(3)]
+    model = nn.ModuleDict({str(i): gate for i, gate in enumerate(gates)})
+    done = convert(model)
+    model["0"] = nn.Identity()
+    model["1"].fc[0] = nn.Linear(16, 4, bias=False)
+    done.undo()
+    assert isinstance(model["0"], nn.Identity)
+    assert isinstance(model["1"], FastSELayer)
+    assert model["2"] is gates[2]
+    assert set(done.left) == {"0", "1"}
+
+
+def test_a_part_with_hooks_or_of_another_kind_is_called():
+    class Adapted(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + x.sum(-1, keepdim=True)
+
+    x, called = torch.randn(2, 8, 3, 3, dtype=torch.float64), []
+    for change in (
+        lambda block: block.fc.__setitem__(1, nn.SiLU()),
+        lambda block: block.fc.__setitem__(0, Adapted(8, 4, bias=False).double().requires_grad_(False)),
+        lambda block: block.fc[2].register_forward_hook(lambda *_: called.append(1)),
+    ):
+        answers = []
+        for block in pair():
+            torch.manual_seed(1)
+            change(block)
+            answers.append(block(x))
+        assert torch.allclose(*answers)
+    assert len(called) == 2
+    layer = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+    block = FastSELayer.around(*layer).double()
+    expected = block(x)
+    block.fc[3].register_forward_hook(lambda *_: called.append(1))
+    assert torch.allclose(block(x), expected)
+    assert len(called) == 3
+
+
+def test_float16_gradients_of_the_weights_do_not_underflow():
+    u = torch.ones(2, 16, 112, 112, dtype=torch.float16)
+    g = torch.zeros_like(u)
+    g[..., 0, 0] = 3e-4
+    quick, readable = pair(16, 4, dtype=torch.float16)
+    for mine, theirs in list(zip(results(quick, u, g), results(readable, u, g), strict=True))[2:]:
+        assert theirs.any()
+        assert torch.allclose(mine, theirs, rtol=1e-2, atol=0)
+
+
+def test_long_sums_of_equal_numbers_stay_exact_in_channels_last():
+    u = torch.full((1, 64, 200, 200), 0.1).to(memory_format=torch.channels_last)
+    g = torch.full_like(u, 0.1)
+    quick, _ = pair(64, 4, dtype=torch.float32)
+    exact = copy.deepcopy(quick).double()
+    for mine, theirs in zip(results(quick, u, g), results(exact, u.double(), g.double()), strict=True):
+        assert (mine - theirs).norm() < 1e-4 * theirs.norm()
+
+
+def test_meta_maps_have_a_shape():
+    with torch.device("meta"):
+        block = FastSELayer(8, 2)
+    assert block(torch.empty(2, 8, 3, 3, device="meta")).shape == (2, 8, 3, 3)
