@@ -82,7 +82,7 @@ def _is_as_built(fc: nn.Sequential) -> bool:
         and type(parts[3]) is nn.Sigmoid
         and _is_linear(parts[0])
         and _is_linear(parts[2])
-        and not any(_hooks(part) for part in (fc, *parts))
+        and not (_hooks(fc) or _hooks(parts[0]) or _hooks(parts[1]) or _hooks(parts[2]) or _hooks(parts[3]))
     )
 
 
@@ -193,6 +193,10 @@ def _gates(
 # for a channel; in channels_last, where an image's channels lie side by side, each image goes alone.
 
 
+LONG = 4096
+"""How many numbers of a channel in channels_last are added one by one, at most about: more is not exact."""
+
+
 def _maps_are_rows(u: Tensor) -> bool:
     """Whether every map lies in one piece."""
     return _suits_batch_norm(u) and u.is_contiguous()
@@ -224,12 +228,11 @@ def _sums_of_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
 
 
 def _sums_by_bands(g: Tensor, u: Tensor) -> Tensor:
-    """Σ_ij g ⊙ u in channels_last, (N, C, H, W) twice -> (N, C): some rows of an image at a time.
-
-    Each channel is added up number by number, which is not exact over a whole large map.
-    """
-    rows = -(-4096 // u.shape[3])
-    images = zip(g.split(1), u.split(1), strict=True)
+    """Σ_ij g ⊙ u in channels_last, (N, C, H, W) twice -> (N, C): of a large image some rows at a time."""
+    images = list(zip(g.split(1), u.split(1), strict=True))
+    rows = -(-LONG // u.shape[3])
+    if u.shape[2] <= rows:
+        return torch.stack(_sums_of_products(images))
     bands = [list(zip(a.split(rows, 2), b.split(rows, 2), strict=True)) for a, b in images]
     return torch.stack([torch.stack(_sums_of_products(image)).sum(0) for image in bands])
 
@@ -247,9 +250,8 @@ def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def _mean(u: Tensor) -> Tensor:
     """The mean of each map, (N, C, H, W) -> (N, C), the way that was fastest on a CPU."""
     if _channels_last(u) and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
-        if u.shape[2] * u.shape[3] < 1024:
+        if u.shape[2] * u.shape[3] <= LONG:
             return F.avg_pool2d(u, u.shape[2:]).flatten(1)
-        # Row by row: it adds number by number, which over a whole map is not exact.
         return F.avg_pool2d(u, (1, u.shape[3])).mean((2, 3))
     return squeeze(u)
 
