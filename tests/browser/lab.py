@@ -28,10 +28,11 @@ PROMPTS_ARE = """pattern => {
     const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
     return cells.length && cells.every(cell => RegExp(pattern).test(cell.textContent.trim()));
 }"""
-STOPPED = """() => document.querySelector('.jp-Notebook [data-mime-type="application/vnd.jupyter.error"]')
+STOPPED = """() => document.querySelector(
+        '.jp-Notebook :is([data-mime-type$="jupyter.error"], [data-mime-type$="jupyter.stderr"])')
     && ![...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')]
         .some(prompt => prompt.textContent.includes('*'))"""
-"""Whether an error ended Run All: what was to run after it waits no longer."""
+"""Whether an error, which JupyterLab may show as stderr, ended Run All: nothing waits any longer."""
 IDLE = "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')"
 PIXELS = """picture => {
     const canvas = document.createElement('canvas');
@@ -162,7 +163,7 @@ def outcries(page: Page) -> list[str]:
     found = ",".join(
         f"{NOTEBOOK} .jp-OutputArea-output[data-mime-type='application/vnd.jupyter.{kind}']" for kind in kinds
     )
-    return page.locator(found).all_inner_texts()
+    return page.locator(found).all_text_contents()  # also of cells that are out of sight
 
 
 def pictures_missing(page: Page, expected: int) -> list[str]:
