@@ -82,7 +82,7 @@ def _is_as_built(fc: nn.Sequential) -> bool:
         and type(parts[3]) is nn.Sigmoid
         and _is_linear(parts[0])
         and _is_linear(parts[2])
-        and not (_hooks(fc) or _hooks(parts[0]) or _hooks(parts[1]) or _hooks(parts[2]) or _hooks(parts[3]))
+        and not any(map(_hooks, (fc, *parts)))
     )
 
 
@@ -147,9 +147,10 @@ class _Block(torch.autograd.Function):
             grad_s = _sums_by_bands(g, u)
         else:
             product = u * g
-            # A float16 holds the sum where it can't the mean.
-            small = product.dtype is torch.float16 or not plain
-            grad_s = product.sum((2, 3)) if small else _mean(product) * size
+            if plain and product.dtype is not torch.float16:  # whose smallest numbers hold sums, but no means
+                grad_s = _mean(product) * size
+            else:
+                grad_s = product.sum((2, 3))
         grad_s = grad_s.to(s.dtype)
         grad_a2 = grad_s * (1 - s) * s
         if of_w2:
@@ -276,7 +277,7 @@ class Conversion:
         there = dict(self.model.named_modules(remove_duplicate=False))
         for name, module in self.replaced.items():
             fast, layers = self._put[name]
-            if there.get(name) is not fast or (fast.fc[0], fast.fc[2]) != layers:
+            if there.get(name) is not fast or tuple(fast.fc._modules.values())[::2] != layers:
                 self.left[name] = "it was changed after it had been replaced"
                 continue
             module.train(fast.training)
@@ -305,8 +306,7 @@ def convert(model: nn.Module) -> Conversion:
                 names.append(name)
                 continue
             layers = _two_layers(module)
-            fast = FastSELayer.around(*layers) if layers else None
-            if layers is not None and fast is not None and _agree(module, fast):
+            if layers and _agree(module, fast := FastSELayer.around(*layers)):
                 names.append(name)
                 if not name:
                     done.left[name] = "it is the model itself"

@@ -556,16 +556,17 @@ def test_convert_does_the_same_wherever_it_is_called():
 
 
 def test_undo_leaves_what_was_changed_since():
-    gates = [SELayer(16, 4) for _ in range(3)]
+    gates = [SELayer(16, 4) for _ in range(4)]
     model = nn.ModuleDict({str(i): gate for i, gate in enumerate(gates)})
     done = convert(model)
     model["0"] = nn.Identity()
     model["1"].fc[0] = nn.Linear(16, 4, bias=False)
+    model["3"].fc = nn.Identity()
     done.undo()
     assert isinstance(model["0"], nn.Identity)
     assert isinstance(model["1"], FastSELayer)
     assert model["2"] is gates[2]
-    assert set(done.left) == {"0", "1"}
+    assert set(done.left) == {"0", "1", "3"}
 
 
 def test_a_part_with_hooks_or_of_another_kind_is_called():
