@@ -21,7 +21,6 @@ FOLLOWED: set[str] = set()
 
 FAULTY_TEXT = "# Faulty\n\n[a link](not_there.ipynb), $\\frac{1}$, and half a $formula"
 FAULTS = {
-    "error": "1 / 0",
     "stderr": "import sys\n\nprint('heard', file=sys.stderr)",
     "picture": 'from IPython.display import HTML\n\nHTML(\'<img src="not_there.png" alt="a map">\')',
     "foreign": 'HTML(\'<img src="https://example.org/map.png" alt="from elsewhere">\')',
@@ -30,6 +29,8 @@ FAULTS = {
         "Image.new('L', (8, 8)).save(dot := io.BytesIO(), 'PNG')\n"
         "ipywidgets.VBox([ipywidgets.FloatSlider(), ipywidgets.Image(value=dot.getvalue())])"
     ),
+    "error": "1 / 0",  # ends Run All
+    "never run": "'not shown'",
 }
 
 
@@ -45,7 +46,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Server]:
     faulty = [text, *({**code, "source": [FAULTS[name]]} for name in FAULTS)]
     for number, cell in enumerate(faulty):
         cell["id"] = f"cell-{number:02}"
-        cell["metadata"] = {"tags": ["raises-exception"]}  # so that Run All goes on
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     notebook = {"cells": faulty, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     (root / "notebooks" / "faulty.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
@@ -151,6 +151,7 @@ def test_each_fault_is_found(faulty: Watched) -> None:
     outcries = " ".join(lab.outcries(page))
     assert "ZeroDivisionError" in outcries
     assert "heard" in outcries
+    assert page.locator(f"{lab.NOTEBOOK} .jp-InputArea-prompt").last.text_content() == "[ ]:"
     assert lab.pictures_missing(page, 2)[0] == "not drawn: a map"
     assert lab.pictures_missing(page, 3)[-1] == "1 of 3 pictures are missing"
     formulas = lab.formulas_wrong(page)
