@@ -6,6 +6,7 @@ raises, `SqEx` can be exported with dynamic sizes, and maps of a wrong shape get
 (N, C, H, W).
 """
 
+import torch
 from torch import Tensor, nn
 
 from seblock.functional import expect_maps, rescale, squeeze
@@ -16,6 +17,13 @@ class Squeeze(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         return squeeze(u)
+
+
+class MaxSqueeze(nn.Module):
+    """z_c = maximum of u_c: (N, C, H, W) -> (N, C), the other squeeze of the paper's Table 11."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u.amax(dim=(2, 3))
 
 
 def excitation(channel: int, reduction: int, bias: bool) -> nn.Sequential:
@@ -45,7 +53,7 @@ class SELayer(nn.Module):
     def __init__(self, channel: int, reduction: int = 16) -> None:
         super().__init__()
         self.channel = channel
-        self.avg_pool = Squeeze()
+        self.avg_pool: nn.Module = Squeeze()
         self.fc = excitation(channel, reduction, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,6 +89,23 @@ class SqEx(nn.Module):
         z = self.pool(x)
         s = self.nonlin2(self.linear2(self.nonlin1(self.linear1(z))))
         return rescale(x, s)
+
+
+class ConstantGate(nn.Module):
+    """x̃_c = σ(w_c) · u_c, a trained factor for each channel that never looks at the image: SE's rival.
+
+    (N, C, H, W) -> (N, C, H, W). channels: C. State dict: `weight`, (C,), zeros at the start, so that every
+    factor is 0.5 as a fresh SE gate is in the mean. Raises ValueError when called with anything but
+    (N, C, H, W).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, len(self.weight))
+        return rescale(x, self.weight.sigmoid().expand(len(x), -1))
 
 
 class ResBlockSqEx(nn.Module):

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seblock.blocks import SELayer
+from seblock.blocks import ConstantGate, MaxSqueeze, SELayer
 from seblock.functional import expect_maps, squeeze
 
 Gate = Callable[[int], nn.Module]
@@ -29,6 +29,13 @@ def small_reduction(channels: int) -> int:
 def small_se(channels: int) -> SELayer:
     """An SELayer with `small_reduction`."""
     return SELayer(channels, small_reduction(channels))
+
+
+def small_max_se(channels: int) -> SELayer:
+    """A `small_se` that squeezes by the maximum in place of the mean."""
+    gate = small_se(channels)
+    gate.avg_pool = MaxSqueeze()
+    return gate
 
 
 def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
@@ -132,18 +139,22 @@ def cifar_resnet(
 
 
 def named(name: str, classes: int = 10) -> ResNet:
-    """A CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "se_resnet20_r2" with r = 2.
+    """A CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "constant_resnet20".
 
-    Raises ValueError for a name that is not of this form, or a depth that is not 6n + 2.
+    "se_resnet20_r2" has r = 2 in all its blocks, "se_resnet20_max" squeezes by the maximum. Raises ValueError
+    for a name that is not of this form, or a depth that is not 6n + 2.
     """
-    parts = re.fullmatch(r"(se_)?resnet(\d+)(?:_r(\d+))?", name)
-    if not parts or (parts[3] and not parts[1]):
+    parts = re.fullmatch(r"(?:(se|constant)_)?resnet(\d+)(?:_(?:r(\d+)|(max)))?", name)
+    if not parts or ((parts[3] or parts[4]) and parts[1] != "se"):
         raise ValueError(
-            f'network must be "resnet20", "se_resnet20", "se_resnet20_r2" or alike, got {name!r}'
+            'network must be "resnet20", "constant_resnet20", "se_resnet20", "se_resnet20_r2", '
+            f'"se_resnet20_max" or alike, got {name!r}'
         )
-    gate: Gate = small_se if parts[1] else nn.Identity
+    gate: Gate = {None: nn.Identity, "se": small_se, "constant": ConstantGate}[parts[1]]
     if parts[3]:
         gate = partial(SELayer, reduction=int(parts[3]))
+    elif parts[4]:
+        gate = small_max_se
     return cifar_resnet(int(parts[2]), gate, classes=classes)
 
 

@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from seblock import data, networks
+from seblock import blocks, data, networks
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -80,11 +81,11 @@ def crop_and_flip(x: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Ten
 
 
 def batches(
-    images: data.Images, size: int, seed: int, rank: int = 0, world: int = 1
+    images: data.Images, size: int, seed: int, rank: int = 0, world: int = 1, side: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of augmented batches, in an order that `seed` draws; what fills no batch is left out.
+    """One epoch of augmented batches, in an order that `seed` draws; the last, incomplete one is dropped.
 
-    Of each batch of `size` images, process `rank` of `world` gets every world-th. All processes draw the
+    side: the images are shrunk to side × side pixels after they are shifted (not, if not given). Of each batch of `size` images, process `rank` of `world` gets every world-th. All processes draw the
     same numbers for all images, so together they see what a single process would.
     """
     device = images.x.device
@@ -94,8 +95,10 @@ def batches(
         shifts = torch.randint(2 * PADDING + 1, (2, size), generator=draw)
         mirrored = torch.randint(2, (1, size), generator=draw)
         mine = torch.cat([chosen[None], shifts, mirrored])[:, rank::world].to(device)
-        x = crop_and_flip(images.x[mine[0]], mine[1], mine[2], mine[3].bool())
-        yield data.normalised(x).contiguous(memory_format=torch.channels_last), images.y[mine[0]]
+        x = data.normalised(crop_and_flip(images.x[mine[0]], mine[1], mine[2], mine[3].bool()))
+        if side and side != x.shape[2]:
+            x = F.interpolate(x, size=(side, side), mode="area")
+        yield x.contiguous(memory_format=torch.channels_last), images.y[mine[0]]
 
 
 class Diverged(ArithmeticError):
@@ -217,7 +220,10 @@ class Settings:
     weight_decay: float = 5e-4
     gate_decay: float | None = None
     beta: float = 0.0
+    smoothing: float = 0.0
+    sizes: tuple[int, ...] = ()
     mixed: bool = False
+    compiled: bool = False
     images: int | None = None
 
     def __post_init__(self) -> None:
@@ -227,12 +233,21 @@ class Settings:
         for name in ("peak", "weight_decay", "gate_decay"):
             if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a finite number and not negative, got {value}")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing must lie between 0 and 1, got {self.smoothing}")
+        if any(not 8 <= size <= 32 for size in self.sizes):
+            raise ValueError(f"sizes must lie between 8 and 32 pixels, got {self.sizes}")
         if not math.isfinite(self.beta):
             raise ValueError(f"beta must be a finite number, got {self.beta}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2³¹ - 1, got {self.seed}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+
+
+def side_of(settings: Settings, epoch: int) -> int | None:
+    """The images' side in pixels in an epoch, counted from 0: each of `sizes` for an equal share of them."""
+    return settings.sizes[epoch * len(settings.sizes) // settings.epochs] if settings.sizes else None
 
 
 def start_at(network: nn.Module, beta: float) -> None:
@@ -243,12 +258,17 @@ def start_at(network: nn.Module, beta: float) -> None:
 
 
 def grouped(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
-    """Parameters by their weight decay: none for what BatchNorm learns and for biases, gates on their own."""
+    """Parameters by their weight decay: none for what BatchNorm learns and for biases, gates on their own.
+
+    The parameter of a `ConstantGate` has one dimension, as a bias has, but decays as the gates' weights do.
+    """
     decay = settings.weight_decay
     of_gates = decay if settings.gate_decay is None else settings.gate_decay
+    constants = {m.weight for m in network.modules() if isinstance(m, blocks.ConstantGate)}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        value = 0.0 if parameter.ndim < 2 else of_gates if ".gates." in name else decay
+        spared = parameter.ndim < 2 and parameter not in constants
+        value = 0.0 if spared else of_gates if ".gates." in name else decay
         groups.setdefault(value, []).append(parameter)
     return [{"params": parameters, "weight_decay": value} for value, parameters in groups.items()]
 
@@ -367,8 +387,8 @@ class Run:
                         state.setdefault(int(number), {})[name] = tensor
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no checkpoint of this command, or a damaged one") from error
-        now = asdict(self.settings)
-        theirs = asdict(Settings()) | theirs  # one of before a setting came has that setting's default
+        now = json.loads(json.dumps(asdict(self.settings)))  # a tuple is a list there
+        theirs = json.loads(json.dumps(asdict(Settings()))) | theirs  # one of before a setting came has that setting's default
         if other := [f"{k} {v}, not {now.get(k)}" for k, v in theirs.items() if v != now.get(k)]:
             raise ValueError(f"{path} belongs to another run: {'; '.join(other)}")
         load_weights(self.network, weights, path)
@@ -478,10 +498,13 @@ def run(
     resume: bool = False,
     download: bool = False,
     bar: bool = True,
+    after_epoch: Callable[["Run", data.Images], None] | None = None,
 ) -> Run:
     """Train on CIFAR-10 in `directory`; leaves checkpoint, log, curve and weights in `out`.
 
     resume: from the checkpoint in `out`, if there is one. download: fetch the images first, if missing.
+    after_epoch: called in process 0 with the run and the test images before the epoch's checkpoint is
+    written, so that what it leaves in `out` is there for every epoch that the checkpoint counts.
     Raises OSError, ValueError, `Diverged`, or ImportError for `download` without pooch, each in a sentence.
     """
     out, (rank, world) = Path(out), processes()
@@ -513,12 +536,15 @@ def run(
             if len(here.log) == settings.epochs:
                 print(f"the run in {out} is finished: nothing to do", flush=True)
         learner = nn.parallel.DistributedDataParallel(here.network) if world > 1 else here.network
+        if settings.compiled:
+            learner = torch.compile(learner)  # type: ignore[assignment]
+        loss_of = partial(F.cross_entropy, label_smoothing=settings.smoothing)
         for epoch in range(len(here.log), settings.epochs):
             began = time.perf_counter()
             seed = settings.seed * 100_000 + epoch
             torch.manual_seed(seed)
-            seen = batches(train, settings.batch, seed, rank, world)
-            learning = steps(learner, seen, F.cross_entropy, here.optimizer, here.schedule, settings.mixed)
+            seen = batches(train, settings.batch, seed, rank, world, side_of(settings, epoch))
+            learning = steps(learner, seen, loss_of, here.optimizer, here.schedule, settings.mixed)
             label = f"epoch {epoch + 1} of {settings.epochs}"
             loss, accuracy = watched(learning, each_epoch, label, shown=bar and rank == 0)
             test_loss, test_accuracy = evaluate(here.network, test)
@@ -535,6 +561,8 @@ def run(
             here.log.append(row)
             with together():
                 if rank == 0:
+                    if after_epoch:
+                        after_epoch(here, test)
                     here.leave(out, last=epoch + 1 == settings.epochs)
                     said = ", ".join(f"{name} {row[name]:.4g}" for name in list(row)[1:])
                     print(f"{label}: {said}", flush=True)
@@ -568,6 +596,11 @@ def main(arguments: list[str] | None = None) -> None:
     add("--weight-decay", type=float, default=defaults.weight_decay)
     add("--gate-decay", type=float, help="weight decay of the gates' two layers, if another")
     add("--beta", type=float, default=defaults.beta, help="where the BatchNorm at a branch's end starts")
+    add("--smoothing", type=float, default=defaults.smoothing, help="label smoothing, 0 to 1")
+    add(
+        "--sizes", type=int, nargs="+", default=defaults.sizes, help="pixels: each for a share of the epochs"
+    )
+    add("--compiled", action="store_true", help="torch.compile, which wants a C++ compiler on a CPU")
     add("--mixed", action="store_true", help="bfloat16 where it does no harm, for GPUs and CPUs that have it")
     add("--images", type=int, help="train and test on so many images only, for a short try")
     options = vars(parser.parse_args(arguments))
@@ -576,7 +609,7 @@ def main(arguments: list[str] | None = None) -> None:
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
-        run(Settings(**options), directory, out, resume, download, bar=sys.stderr.isatty())
+        run(Settings(**{**options, "sizes": tuple(options["sizes"])}), directory, out, resume, download, bar=sys.stderr.isatty())
     except KeyboardInterrupt:
         if processes()[0] == 0:
             print("stopped; --resume goes on after the last whole epoch", file=sys.stderr)
