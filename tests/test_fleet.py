@@ -1,0 +1,279 @@
+"""The queue survives being killed, counts each run once, and leaves tables that agree with its runs."""
+
+import importlib.util
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from seblock import trained
+
+TOOL = Path(__file__).parents[1] / "tools" / "fleet.py"
+spec = importlib.util.spec_from_file_location("fleet", TOOL)
+fleet = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fleet)
+
+CIFAR_FILES = [*(f"data_batch_{part}.bin" for part in range(1, 6)), "test_batch.bin"]
+
+SMALL = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import fleet
+fleet.RECIPE = {"images": 48, "batch": 16, "sizes": (16, 32)}
+fleet.QUEUE = [
+    fleet.Job(1, "se_resnet8", 4, 0, closely=True),
+    fleet.Job(1, "resnet8", 4, 0),
+    fleet.Job(2, "resnet8", 2, 1),
+]
+fleet.main()
+"""
+"""A queue of three runs that take seconds."""
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    """CIFAR-10's binary version, of which the first 64 images are random and all others black."""
+    directory, draw = tmp_path_factory.mktemp("cifar"), random.Random(0)
+    for name in CIFAR_FILES:
+        with open(directory / name, "wb") as file:
+            for number in range(64):
+                file.write(bytes([number % 10]) + draw.randbytes(3072))
+            file.truncate(30_730_000)
+    return directory
+
+
+def start(cifar, where, *more):
+    """The small queue, as a process; its runs and tables lie in `where`."""
+    tables = where / "tables"
+    tables.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", SMALL, TOOL.parent, cifar, where / "runs", "--tables", tables, *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def whole(cifar, tmp_path_factory):
+    """What an undisturbed queue leaves."""
+    where = tmp_path_factory.mktemp("whole")
+    process = start(cifar, where)
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, out + error
+    return where
+
+
+def rows_of(where, name):
+    """A table's rows, without what differs from run to run: the times."""
+    return [
+        {key: value for key, value in row.items() if key != "seconds"}
+        for row in fleet.read_table(where / "tables", name)
+    ]
+
+
+def test_each_run_is_in_the_tables_epoch_by_epoch(whole):
+    rows = rows_of(whole, "fleet_runs")
+    found = [(row["network"], row["seed"], row["epoch"]) for row in rows]
+    of_two = [(network, "0", str(epoch)) for network in ("se_resnet8", "resnet8") for epoch in range(1, 5)]
+    assert found == [*of_two, ("resnet8", "1", "1"), ("resnet8", "1", "2")]
+    for row in rows:
+        log = (whole / "runs" / f"{row['network']}_{row['epochs']}_{row['seed']}" / "log.csv").read_text()
+        header, line = log.splitlines()[0].split(","), log.splitlines()[int(row["epoch"])].split(",")
+        logged = dict(zip(header, line, strict=True))
+        assert float(row["test_accuracy"]) == pytest.approx(float(logged["test_accuracy"]), abs=1e-4)
+        assert float(row["loss"]) == pytest.approx(float(logged["loss"]), abs=1e-4)
+        assert row["machine"]
+        assert row["torch"] == torch.__version__
+        assert row["recipe"].startswith("images 48")
+
+
+def test_gates_have_their_rows_for_every_epoch_where_asked_and_plain_networks_have_none(whole):
+    rows = rows_of(whole, "fleet_gates")
+    assert {row["network"] for row in rows} == {"se_resnet8"}
+    assert [(row["epoch"], row["gate"]) for row in rows] == [
+        (str(epoch), f"stages.{stage}.0.gates.standard") for epoch in range(1, 5) for stage in range(3)
+    ]
+    classes = rows_of(whole, "fleet_classes")
+    assert len(classes) == 3 * 10
+    for row in classes:
+        stage = int(row["gate"][7])
+        assert len(row["means"].split()) == len(row["deviations"].split()) == (16, 32, 64)[stage]
+
+
+def test_the_statistics_are_those_of_the_weights_that_are_left(whole, cifar):
+    from seblock import data, networks
+
+    network = networks.named("se_resnet8").eval()
+    network.load_state_dict(trained_weights(whole / "tables" / "fleet_se_resnet8_4_0.safetensors"))
+    test = data.cifar10(cifar, "test", 48)
+    s = []
+    for module in network.modules():
+        if type(module).__name__ == "SELayer":
+            module.fc.register_forward_hook(lambda *call: s.append(call[2]))
+    with torch.no_grad():
+        network(data.normalised(test.x))
+    rows = [row for row in rows_of(whole, "fleet_gates") if row["epoch"] == "4"]
+    for row, gate in zip(rows, s, strict=True):
+        gate = gate.double()
+        assert float(row["mean"]) == pytest.approx(gate.mean().item(), abs=2e-4)
+        covariance = torch.cov(gate.T, correction=0)
+        largest = torch.linalg.eigvalsh(covariance)[-1].sqrt().item()
+        assert float(row["spread 1"]) == pytest.approx(largest, abs=3e-4)
+        assert float(row["between images"]) == pytest.approx(covariance.diag().mean().sqrt().item(), abs=3e-4)
+    first = next(row for row in rows_of(whole, "fleet_classes") if row["class"] == "3")
+    expected = s[0][test.y == 3].mean(0)
+    torch.testing.assert_close(
+        torch.tensor([float(v) for v in first["means"].split()]), expected, atol=5e-4, rtol=0
+    )
+
+
+def trained_weights(path):
+    """The tensors of a file that the queue left."""
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def test_seed_0_leaves_its_weights_and_others_do_not(whole):
+    left = {path.name for path in (whole / "tables").glob("*.safetensors")}
+    assert left == {"fleet_se_resnet8_4_0.safetensors", "fleet_resnet8_4_0.safetensors"}
+
+
+def test_a_queue_that_is_killed_twice_ends_with_the_same_tables(whole, cifar, tmp_path):
+    for number in (signal.SIGKILL, signal.SIGKILL):
+        process = start(cifar, tmp_path)
+        logs = list((tmp_path / "runs").glob("*/log.csv")) if (tmp_path / "runs").exists() else []
+        before = {log: log.read_text() for log in logs}
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:  # until another epoch is logged
+            logs = list((tmp_path / "runs").glob("*/log.csv"))
+            if process.poll() is not None or any(log.read_text() != before.get(log) for log in logs):
+                break
+            time.sleep(0.01)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    process = start(cifar, tmp_path)
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, out + error
+    for name in fleet.TABLES:
+        assert rows_of(tmp_path, name) == rows_of(whole, name)
+
+
+def test_children_end_with_a_queue_that_is_killed(cifar, tmp_path):
+    process = start(cifar, tmp_path)
+    while not list((tmp_path / "runs").glob("*/output.txt")):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    mine = [sys.executable, str(tmp_path)]
+    while time.monotonic() < deadline and any(all(word in line for word in mine) for line in command_lines()):
+        time.sleep(0.2)
+    assert not any(all(word in line for word in mine) for line in command_lines())
+
+
+def command_lines():
+    """What runs on this machine, where that can be read."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_text().replace("\0", " ")
+        except OSError:
+            continue
+
+
+def test_two_queues_do_not_work_in_one_folder(cifar, tmp_path):
+    first = start(cifar, tmp_path)
+    while not (tmp_path / "runs" / "code").exists():
+        time.sleep(0.02)
+    second = start(cifar, tmp_path)
+    _, error = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "another queue works in" in error
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+
+
+def test_what_is_done_is_not_trained_again_and_not_counted_twice(whole, cifar):
+    before = {name: (whole / "tables" / f"{name}.csv").read_bytes() for name in fleet.TABLES}
+    process = start(cifar, whole)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "done" not in out
+    assert before == {name: (whole / "tables" / f"{name}.csv").read_bytes() for name in fleet.TABLES}
+
+
+def test_status_says_what_is_done_and_how_far_the_others_are(whole, cifar, tmp_path):
+    out, _ = start(cifar, whole, "--status").communicate(timeout=60)
+    lines = out.splitlines()
+    assert "se_resnet8_4" in lines[1]
+    assert "1 of 1" in lines[1]
+    assert "%" in lines[1]
+    (tmp_path / "runs" / "resnet8_2_1").mkdir(parents=True)
+    (tmp_path / "runs" / "resnet8_2_1" / "log.csv").write_text("epoch\n1\n")
+    out, _ = start(cifar, tmp_path, "--status").communicate(timeout=60)
+    assert "0 of 1  seed 1: 1 of 2" in out
+
+
+def test_a_twin_of_a_run_from_another_machine_is_left_out(monkeypatch):
+    finished = {("resnet20", "6", "3", "", "0.0", "any"): {"machine": "another one"}}
+    assert fleet.twins_elsewhere(fleet.Job(1, "se_resnet20", 6, 3), finished) == "another one"
+    assert fleet.twins_elsewhere(fleet.Job(1, "se_resnet20", 6, 4), finished) is None
+    monkeypatch.setattr(fleet, "machine", lambda: "another one")
+    assert fleet.twins_elsewhere(fleet.Job(1, "se_resnet20", 6, 3), finished) is None
+
+
+def test_no_two_jobs_of_the_queue_are_the_same_run():
+    assert len({job.name for job in fleet.QUEUE}) == len(fleet.QUEUE)
+    assert [job.step for job in fleet.QUEUE] == sorted(job.step for job in fleet.QUEUE)
+
+
+# The shipped tables
+
+
+def shipped():
+    """The rows of the fleet's runs, by run."""
+    runs = {}
+    for row in fleet.read_table(trained.FOLDER, "fleet_runs"):
+        runs.setdefault(tuple(row[name] for name in fleet.KEY), []).append(row)
+    return runs
+
+
+def test_every_shipped_run_is_logged_once_to_its_last_epoch():
+    runs = shipped()
+    assert runs
+    for key, rows in runs.items():
+        assert [int(row["epoch"]) for row in rows] == list(range(1, int(rows[0]["epochs"]) + 1)), key
+        assert len({(row["machine"], row["threads"], row["torch"]) for row in rows}) == 1, key
+        assert all(math.isfinite(float(row[name])) for row in rows for name in ("loss", "test_loss")), key
+
+
+def test_shipped_runs_of_one_seed_are_of_one_machine():
+    machines = {}
+    for rows in shipped().values():
+        machines.setdefault((rows[0]["epochs"], rows[0]["seed"]), set()).add(rows[0]["machine"])
+    assert all(len(found) == 1 for found in machines.values()), machines
+
+
+def test_shipped_gates_belong_to_shipped_runs_and_their_parts_add_up():
+    runs = shipped()
+    for row in fleet.read_table(trained.FOLDER, "fleet_gates"):
+        assert tuple(row[name] for name in fleet.KEY) in runs
+        channels = {"0": 16, "1": 32, "2": 64}[row["gate"][7]]
+        total = channels * float(row["between images"]) ** 2
+        assert sum(float(row[f"spread {n}"]) ** 2 for n in range(1, 9)) <= total * 1.01 + 1e-5
+        assert 0 <= float(row["mean"]) <= 1
+
+
+def test_a_shipped_row_says_what_its_shipped_weights_are_called():
+    for key, rows in shipped().items():
+        if rows[0]["seed"] == "0" and not rows[0]["gate_decay"] and rows[0]["beta"] == "0.0":
+            found = dict(zip(fleet.KEY, key, strict=True))
+            assert (trained.FOLDER / f"fleet_{found['network']}_{found['epochs']}_0.safetensors").is_file()
+
+
+if os.name == "nt":
+    pytestmark = pytest.mark.skip(reason="the queue is for Linux and macOS")
