@@ -1,163 +1,19 @@
-"""What the notebooks look at has the properties that their text relies on."""
-
-import hashlib
-import http.server
-import inspect
-import io
-import math
-import os
-import random
-import socket
-import struct
-import tarfile
-import threading
+"""The painting puzzle has the properties that the notebooks' text relies on."""
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from sklearn.datasets import load_digits, load_sample_image
+from sklearn.datasets import load_digits
+from torch import nn
 
-from seblock import data
-from seblock.data import BLUE, BRIGHT, CHANNELS, GREEN, LEVEL, RED, UPRIGHT
-from seblock.functional import excite, squeeze
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-def plain_colour(red, green, blue):
-    return torch.tensor([red, green, blue])[None, :, None, None].expand(1, 3, 5, 4).contiguous()
-
-
-def test_the_photos_are_two_images_with_values_from_zero_to_one():
-    x = data.photos()
-    assert x.shape == (2, 3, 160, 240)
-    assert x.dtype == torch.float32
-    assert 0 <= x.min() < 0.05
-    assert 0.95 < x.max() <= 1
-    assert torch.equal(x, data.photos())
-
-
-def test_the_photos_are_the_temple_and_the_flower_the_right_way_up_and_red_green_blue():
-    for photo, file in zip(data.photos(), ("china.jpg", "flower.jpg"), strict=True):
-        original = torch.from_numpy(load_sample_image(file).copy()).permute(2, 0, 1) / 255
-        coarse, expected = (F.adaptive_avg_pool2d(image, (8, 12)) for image in (photo, original))
-        torch.testing.assert_close(coarse, expected, rtol=0, atol=0.01)
-
-
-def test_each_channel_has_a_name_and_each_name_a_place():
-    assert CHANNELS[BRIGHT] == "bright"
-    assert CHANNELS[LEVEL] == "level edges"
-    assert CHANNELS[UPRIGHT] == "upright edges"
-    assert CHANNELS[RED] == "red"
-    assert CHANNELS[GREEN] == "green"
-    assert CHANNELS[BLUE] == "blue"
-    assert data.named_filters().shape == (len(CHANNELS), 3, 3, 3)
-
-
-@pytest.mark.parametrize(
-    ("colour", "expected"),
-    [
-        ((1.0, 0.0, 0.0), {RED: 2, GREEN: -1, BLUE: -1, BRIGHT: 1 / 3}),
-        ((0.0, 1.0, 0.0), {RED: -1, GREEN: 2, BLUE: -1, BRIGHT: 1 / 3}),
-        ((0.0, 0.0, 1.0), {RED: -1, GREEN: -1, BLUE: 2, BRIGHT: 1 / 3}),
-        ((1.0, 1.0, 1.0), {RED: 0, GREEN: 0, BLUE: 0, BRIGHT: 1}),
-        ((0.4, 0.4, 0.4), {RED: 0, GREEN: 0, BLUE: 0, BRIGHT: 0.4}),
-        ((0.0, 0.0, 0.0), {RED: 0, GREEN: 0, BLUE: 0, BRIGHT: 0}),
-    ],
-    ids=["red", "green", "blue", "white", "grey", "black"],
-)
-def test_a_colour_filter_finds_its_colour_and_nothing_in_grey(colour, expected):
-    u = data.responses(plain_colour(*colour))
-    for channel, value in {**expected, LEVEL: 0, UPRIGHT: 0}.items():
-        torch.testing.assert_close(u[0, channel], torch.full((5, 4), float(value)), rtol=0, atol=1e-5)
-
-
-def test_the_level_filter_is_positive_where_it_is_dark_above_and_light_below():
-    x = torch.zeros(1, 3, 6, 5)
-    x[:, :, 3:] = 1
-    at_rows = torch.tensor([0.0, 0, 4, 4, 0, 0])[:, None].expand(6, 5)
-    for image, sign in ((x, 1), (x.flip(2), -1)):
-        u = data.responses(image)[0]
-        torch.testing.assert_close(u[LEVEL], sign * at_rows, rtol=0, atol=1e-5)
-        torch.testing.assert_close(u[UPRIGHT], torch.zeros(6, 5), rtol=0, atol=1e-5)
-    assert data.features(x.flip(2))[0, LEVEL].abs().max() < 1e-5
-
-
-def test_the_upright_filter_is_positive_where_it_is_dark_left_and_light_right():
-    x = torch.zeros(1, 3, 5, 6)
-    x[:, :, :, 3:] = 1
-    at_columns = torch.tensor([0.0, 0, 4, 4, 0, 0]).expand(5, 6)
-    for image, sign in ((x, 1), (x.flip(3), -1)):
-        u = data.responses(image)[0]
-        torch.testing.assert_close(u[UPRIGHT], sign * at_columns, rtol=0, atol=1e-5)
-        torch.testing.assert_close(u[LEVEL], torch.zeros(5, 6), rtol=0, atol=1e-5)
-
-
-def test_the_colour_and_brightness_filters_average_over_nine_positions():
-    x = torch.zeros(1, 3, 5, 5)
-    x[0, 0, 2, 2] = 9
-    u = data.responses(x)[0]
-    around = F.pad(torch.ones(3, 3), (1, 1, 1, 1))
-    for channel, value in ((BRIGHT, 1 / 3), (RED, 2), (GREEN, -1), (BLUE, -1)):
-        torch.testing.assert_close(u[channel], value * around)
-
-
-@pytest.mark.parametrize("filters", [None, (4, 3, 3, 3)], ids=["named", "own"])
-def test_responses_slide_the_filters_over_the_image_with_its_border_repeated(filters):
-    x = torch.rand(2, 3, 5, 7)
-    own = () if filters is None else (torch.randn(filters),)
-    v = own[0] if own else data.named_filters()
-    padded = torch.from_numpy(np.pad(x.numpy(), [(0, 0), (0, 0), (1, 1), (1, 1)], mode="edge"))
-    expected = torch.einsum("nsijab,csab->ncij", padded.unfold(2, 3, 1).unfold(3, 3, 1), v)
-    torch.testing.assert_close(data.responses(x, *own), expected, rtol=1e-4, atol=1e-5)
-    assert (expected < 0).any()  # or nothing would be cut off below
-    torch.testing.assert_close(data.features(x, *own), expected.clamp(min=0), rtol=1e-4, atol=1e-5)
-
-
-def test_the_tint_moves_light_from_red_to_blue_and_back():
-    x = torch.rand(2, 3, 5, 7)
-    for t in (0.3, -0.3, 0.0):
-        expected = torch.stack([x[:, 0] * (1 - t), x[:, 1], x[:, 2] * (1 + t)], dim=1)
-        torch.testing.assert_close(data.tint(x, t), expected.clamp(max=1))
-    assert torch.equal(data.tint(x, 0), x)
-    white = data.tint(plain_colour(1.0, 1.0, 1.0), 0.25)
-    assert white[0, :, 0, 0].tolist() == [0.75, 1, 1]
-
-
-@pytest.mark.parametrize("difference", [0.05, 0.2])
-def test_the_hand_set_gate_closes_red_where_there_is_more_blue_and_blue_where_there_is_more_red(difference):
-    z = torch.full((3, 6), 0.4)
-    z[0, BLUE] += difference
-    z[1, RED] += difference
-    s = excite(z, *data.hand_set_gate())
-    closed = 1 / (1 + math.exp(4 * 20 * difference))
-    expected = torch.full((3, 6), 0.5)
-    expected[0, RED] = expected[1, BLUE] = closed
-    assert closed < 0.02
-    torch.testing.assert_close(s, expected, rtol=1e-4, atol=1e-7)
-
-
-def test_the_hand_set_gate_does_not_look_at_the_other_channels():
-    z = torch.rand(5, 6)
-    moved = z.clone()
-    moved[:, [BRIGHT, LEVEL, UPRIGHT, GREEN]] += torch.rand(5, 4)
-    assert torch.equal(excite(z, *data.hand_set_gate()), excite(moved, *data.hand_set_gate()))
-
-
-def test_the_hand_set_gate_turns_with_the_tint_of_the_photos():
-    for t, closed, open_ in ((0.6, RED, BLUE), (-0.6, BLUE, RED)):
-        s = excite(squeeze(data.features(data.tint(data.photos(), t))), *data.hand_set_gate())
-        assert (s[:, closed] < s[:, open_]).all()
-        assert (s[:, open_] == 0.5).all()
+from seblock import cost, puzzles
+from seblock.blocks import SqEx
+from seblock.puzzles import painter
 
 
 @pytest.fixture(scope="module", params=["train", "test"])
 def puzzle(request):
-    return request.param, data.painting_puzzle(400, seed=3, part=request.param)
+    return request.param, puzzles.painting_puzzle(400, seed=3, part=request.param)
 
 
 def test_a_puzzle_has_the_promised_shapes_and_range(puzzle):
@@ -173,7 +29,7 @@ def test_a_puzzle_has_the_promised_shapes_and_range(puzzle):
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_seed_repeats_its_puzzle_exactly_and_another_seed_does_not(part):
     state = torch.get_rng_state()
-    first, again, another = (data.painting_puzzle(20, seed, part) for seed in (5, 5, 6))
+    first, again, another = (puzzles.painting_puzzle(20, seed, part) for seed in (5, 5, 6))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.x, another.x)
     assert not torch.equal(first.cue, another.cue)
@@ -181,8 +37,8 @@ def test_a_seed_repeats_its_puzzle_exactly_and_another_seed_does_not(part):
 
 
 def test_the_two_parts_differ_for_the_same_seed_and_train_is_the_default():
-    train, test = data.painting_puzzle(20, 5), data.painting_puzzle(20, 5, "test")
-    assert torch.equal(train.x, data.painting_puzzle(20, 5, "train").x)
+    train, test = puzzles.painting_puzzle(20, 5), puzzles.painting_puzzle(20, 5, "test")
+    assert torch.equal(train.x, puzzles.painting_puzzle(20, 5, "train").x)
     assert not torch.equal(train.x, test.x)
 
 
@@ -285,259 +141,71 @@ def test_digits_are_whole_of_two_classes_and_of_their_own_part_and_lie_everywher
 
 def test_a_misspelt_part_of_the_digits_is_refused() -> None:
     with pytest.raises(ValueError, match="tset"):
-        data.painting_puzzle(2, seed=0, part="tset")
+        puzzles.painting_puzzle(2, seed=0, part="tset")
 
 
-FILES = [f"data_batch_{part}.bin" for part in range(1, 6)] + ["test_batch.bin"]
-EACH, RECORD = 10_000, 3073
+# The networks.
 
 
-def write_records(path, records):
-    """A file of the binary version with some records, {place: (label, 3072 bytes)}, zeros elsewhere."""
-    with open(path, "wb") as file:
-        file.truncate(EACH * RECORD)  # sparse: it takes no room on the disk
-        for place, (label, pixels) in records.items():
-            file.seek(place * RECORD)
-            file.write(struct.pack(f"B{RECORD - 1}s", label, pixels))
+def count(module):
+    return sum(p.numel() for p in module.parameters())
 
 
-@pytest.fixture
-def cifar(tmp_path):
-    draw = random.Random(0)
-    records = {}
-    for number, name in enumerate(FILES):
-        records[name] = {p: ((p + number) % 10, draw.randbytes(RECORD - 1)) for p in (0, 1, 4_999, EACH - 1)}
-        write_records(tmp_path / name, records[name])
-    return tmp_path, records
+def a_gate(channels):
+    return SqEx(channels, reduction=4)
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_the_images_and_labels_of_cifar10_are_those_of_the_files_in_their_order(cifar, part):
-    directory, records = cifar
-    images = data.cifar10(directory, part)
-    names = FILES[:5] if part == "train" else FILES[5:]
-    assert images.x.shape == (len(names) * EACH, 3, 32, 32)
-    assert (images.x.dtype, images.y.dtype) == (torch.uint8, torch.int64)
-    for number, name in enumerate(names):
-        for place, (label, pixels) in records[name].items():
-            image = images.x[number * EACH + place]
-            assert images.y[number * EACH + place] == label
-            assert [int(v) for v in image.flatten()] == list(pixels)
-            assert image[1, 2, 3] == pixels[1024 + 2 * 32 + 3]  # green, third row, fourth column
-            assert image[2, 31, 0] == pixels[2 * 1024 + 31 * 32]
-    assert images.y.count_nonzero() == sum(label > 0 for name in names for label, _ in records[name].values())
+def test_the_painter_has_11185_parameters_and_12139_with_gates():
+    assert count(painter()) == 11_185
+    assert count(painter(a_gate)) == 12_139
 
 
-def test_the_images_may_lie_in_the_folder_that_the_official_archive_unpacks_into(cifar, tmp_path):
-    directory, records = cifar
-    (directory / "cifar-10-batches-bin").mkdir()
-    for name in FILES:
-        (directory / name).rename(directory / "cifar-10-batches-bin" / name)
-    one = data.cifar10(str(tmp_path), "test", 1)
-    assert bytes(one.x.flatten().tolist()) == records[FILES[5]][0][1]
+@pytest.mark.parametrize("gate", [nn.Identity, a_gate])
+def test_the_painter_paints_one_map_of_the_same_size(gate):
+    assert painter(gate)(torch.rand(5, 3, 20, 20)).shape == (5, 1, 20, 20)
 
 
-def test_only_as_many_images_are_read_as_are_asked_for(cifar):
-    directory, _ = cifar
-    for name in FILES[1:5]:
-        (directory / name).unlink()
-    write_records(directory / FILES[0], {0: (3, bytes(RECORD - 1)), 7: (200, bytes(RECORD - 1))})
-    assert data.cifar10(directory, images=7).y.tolist() == [3, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(ValueError, match="label of 200"):
-        data.cifar10(directory, images=8)
-    with pytest.raises(FileNotFoundError, match=r"data_batch_2\.bin is missing"):
-        data.cifar10(directory, images=EACH + 1)
+# Eval mode: in training, BatchNorm's statistics carry something from every position to every other.
+def gradient_of_the_digits_pixels(gate):
+    network, x = painter(gate).eval(), torch.rand(2, 3, 20, 20, requires_grad=True)
+    painted = network(x)[:, 0, :13, :13]  # where digits can lie
+    return torch.autograd.grad(painted.square().sum(), x)[0]
 
 
-def test_images_may_end_within_the_second_file(cifar):
-    directory, records = cifar
-    images = data.cifar10(directory, images=EACH + 2)
-    assert len(images.y) == EACH + 2
-    assert images.y[EACH:].tolist() == [records[FILES[1]][place][0] for place in (0, 1)]
+def test_the_plain_painter_cannot_see_the_cue_from_where_the_digits_are():
+    gradient = gradient_of_the_digits_pixels(nn.Identity)
+    assert torch.equal(gradient[:, :, 16:, 16:], torch.zeros(2, 3, 4, 4))
+    assert gradient[:, :, :16, :16].any(dim=(2, 3)).all()
+    assert gradient[:, :, 15, 15].any()  # three 3×3 convolutions reach three positions and no further
 
 
-def test_what_is_done_to_the_images_is_not_done_to_the_files(cifar):
-    directory, _ = cifar
-    before = (directory / FILES[5]).read_bytes()
-    for path in directory.iterdir():
-        path.chmod(0o444)
-    images = data.cifar10(directory, "test")
-    images.x.fill_(7)
-    images.y.fill_(7)
-    assert (directory / FILES[5]).read_bytes() == before
+def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():
+    gradient = gradient_of_the_digits_pixels(a_gate)
+    assert (gradient[:, 2, 16:, 16:] != 0).all()
 
 
-@pytest.mark.parametrize("size", [0, 1, EACH * RECORD - 1, EACH * RECORD + 1])
-def test_a_file_of_another_size_is_refused_with_both_sizes(cifar, size):
-    directory, _ = cifar
-    os.truncate(directory / FILES[2], size)
-    with pytest.raises(ValueError, match=rf"data_batch_3\.bin has {size:,} bytes, not 30,730,000"):
-        data.cifar10(directory)
+def test_an_added_term_adds_one_number_to_each_map() -> None:
+    torch.manual_seed(0)
+    module = puzzles.AddedTerm(8)
+    x = torch.randn(2, 8, 5, 3)
+    w1, b1, w2, b2 = (p.detach() for p in module.parameters())
+    term = torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2
+    torch.testing.assert_close(module(x) - x, term[:, :, None, None].expand_as(x))
 
 
-def test_a_missing_file_a_folder_in_its_place_and_a_wrong_directory_are_named(cifar):
-    directory, _ = cifar
-    (directory / FILES[5]).unlink()
-    (directory / FILES[5]).mkdir()
-    with pytest.raises(FileNotFoundError, match=r"test_batch\.bin is missing: name the directory"):
-        data.cifar10(directory, "test")
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        data.cifar10(directory / "nowhere")
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_a_reader_is_the_painter_s_layers_a_mean_and_a_head(hidden: int) -> None:
+    torch.manual_seed(0)
+    network = puzzles.reader(hidden=hidden, width=6).eval()
+    x = torch.rand(3, 3, 20, 20)
+    head = network[14:]
+    assert network(x).shape == (3, 10)
+    torch.testing.assert_close(network(x), head(network[:12](x).mean((2, 3))))
+    assert len(head) == (4 if hidden else 1)
 
 
-def test_a_label_above_nine_a_misspelt_part_and_an_impossible_number_of_images_are_refused(cifar):
-    directory, _ = cifar
-    write_records(directory / FILES[4], {EACH - 1: (10, bytes(RECORD - 1))})
-    with pytest.raises(ValueError, match="label of 10"):
-        data.cifar10(directory)
-    with pytest.raises(ValueError, match="tset"):
-        data.cifar10(directory, "tset")
-    for part, images in (("train", 0), ("train", -3), ("train", 50_001), ("test", 10_001)):
-        with pytest.raises(ValueError, match=f"got {images}"):
-            data.cifar10(directory, part, images)
-
-
-def test_normalised_bytes_have_mean_zero_and_deviation_one_at_the_stated_colours():
-    mean, deviation = torch.tensor([125.3, 123.0, 113.9]), torch.tensor([63.0, 62.1, 66.7])
-    x = torch.arange(256, dtype=torch.uint8).expand(2, 3, 256).reshape(2, 3, 16, 16)
-    expected = torch.stack([(x[:, c].double() - mean[c]) / deviation[c] for c in range(3)], dim=1)
-    torch.testing.assert_close(data.normalised(x), expected.float())
-
-
-def archive_of(members):
-    """A tar.gz from names and sizes; a string instead of a size is a link's target."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
-        for name, size in members:
-            member = tarfile.TarInfo(name)
-            if isinstance(size, str):
-                member.type, member.linkname = tarfile.SYMTYPE, size
-                member.size = EACH * RECORD  # as the file that it stands for
-                archive.addfile(member)
-            else:
-                member.size = size
-                archive.addfile(member, io.BytesIO(bytes(size)))
-    return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def official():
-    """As the official archive, of zeros, with a few members that nobody should unpack."""
-    inside = [(f"cifar-10-batches-bin/{name}", EACH * RECORD) for name in FILES]
-    others = [
-        ("cifar-10-batches-bin/readme.html", 88),
-        ("../escaped.bin", 3),
-        ("/tmp/escaped-from-an-archive.bin", 3),
-        ("cifar-10-batches-bin/../../escaped.bin", 3),
-        ("cifar-10-batches-bin/link.bin", "/etc"),
-        ("cifar-10-batches-bin/link.bin/escaped.bin", 3),
-    ]
-    return archive_of(others + inside)
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """Serve bytes on the loopback address: serve(content, promised length) -> url, and what was asked for."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    asked, servers = [], []
-
-    def serve(content, promised=None):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                asked.append(self.path)
-                self.send_response(200)
-                self.send_header("Content-Length", str(promised or len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append((server, threading.Thread(target=server.serve_forever, args=(0.01,))))
-        servers[-1][1].start()
-        return f"http://127.0.0.1:{server.server_port}/cifar-10-binary.tar.gz"
-
-    yield serve, asked
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def md5(content):
-    return hashlib.md5(content).hexdigest()
-
-
-def all_in(directory):
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
-
-
-def test_cifar10_is_downloaded_once_and_nothing_else_is_unpacked(tmp_path, served, official, capsys):
-    serve, asked = served
-    url, directory = serve(official), tmp_path / "deep" / "data"
-    data.download_cifar10(directory, url, md5(official))
-    assert "100%" in capsys.readouterr().err  # the progress bar
-    assert len(data.cifar10(directory).y) == 5 * EACH
-    assert len(data.cifar10(directory, "test").y) == EACH
-    folder = "cifar-10-batches-bin"
-    assert all_in(tmp_path) == sorted(
-        ["deep", "deep/data", f"deep/data/{folder}", *(f"deep/data/{folder}/{name}" for name in FILES)]
-    )
-    assert len(asked) == 1
-    data.download_cifar10(directory, url, md5(official))
-    data.download_cifar10(directory / folder, url, md5(official))
-    assert len(asked) == 1
-    (directory / folder / FILES[3]).unlink()
-    data.download_cifar10(directory, url, md5(official))
-    assert len(asked) == 2
-    os.truncate(directory / folder / FILES[5], 5)
-    data.download_cifar10(directory, url, md5(official))
-    assert len(asked) == 3
-    assert len(data.cifar10(directory).y) == 5 * EACH
-    assert len(data.cifar10(directory, "test").y) == EACH
-
-
-def test_an_archive_with_another_checksum_is_not_unpacked(tmp_path, served, official):
-    serve, _ = served
-    with pytest.raises(OSError, match="is not the file of MD5 0123"):
-        data.download_cifar10(tmp_path, serve(official), "0123456789abcdef0123456789abcdef")
-    assert all_in(tmp_path) == []
-
-
-def test_a_transfer_that_breaks_off_leaves_nothing(tmp_path, served, official):
-    serve, _ = served
-    with pytest.raises(ConnectionError, match="could not be fetched"):
-        data.download_cifar10(tmp_path, serve(official[:5_000], len(official)), md5(official))
-    with pytest.raises(OSError, match="no archive"):  # even if the checksum were that of the torn file
-        data.download_cifar10(tmp_path, serve(official[:5_000]), md5(official[:5_000]))
-    assert all_in(tmp_path) == []
-
-
-def test_without_a_network_one_sentence_says_how_to_do_without(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))  # bound and not listening: refused
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/cifar-10-binary.tar.gz"
-        with pytest.raises(ConnectionError, match=rf"{url} could not be fetched .* unpack it into") as caught:
-            data.download_cifar10(tmp_path, url)
-    assert "\n" not in str(caught.value)
-    assert all_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("wrong", [None, 5, "test_batch.bin", "/etc/hostname"], ids=str)
-def test_an_archive_that_lacks_a_whole_file_leaves_what_was_there(tmp_path, served, wrong):
-    members = [(f"cifar-10-batches-bin/{FILES[0]}", wrong)] if wrong is not None else []
-    content = archive_of(members)
-    (tmp_path / "cifar-10-batches-bin").mkdir()
-    mine = tmp_path / "cifar-10-batches-bin" / FILES[0]
-    mine.write_text("mine")
-    with pytest.raises(OSError, match=r"holds no data_batch_1\.bin of 30,730,000 bytes"):
-        data.download_cifar10(tmp_path, served[0](content), md5(content))
-    assert all_in(tmp_path) == ["cifar-10-batches-bin", f"cifar-10-batches-bin/{FILES[0]}"]
-    assert mine.read_text() == "mine"
-
-
-def test_the_official_archive_is_the_default():
-    defaults = inspect.signature(data.download_cifar10).parameters
-    assert defaults["url"].default == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    assert defaults["md5"].default == "c32a1d4ab5d03f1284b67883e8d87530"
+def test_the_larger_head_has_about_as_many_parameters_as_the_gates() -> None:
+    gated = cost.parameters(puzzles.reader(lambda channels: SqEx(channels, 4)))
+    headed = cost.parameters(puzzles.reader(hidden=32))
+    assert headed <= gated
+    assert gated - headed < 20
