@@ -1,4 +1,4 @@
-"""Residual networks that take any channel gate at any placement, and the painter of the puzzle.
+"""Residual networks that take any channel gate at any placement.
 
 A gate is a callable from a number of channels to a module that keeps the shape (N, C, H, W):
 `SELayer`, `SqEx`, `small_se`, or `nn.Identity` for none.
@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seblock.blocks import ConstantGate, MaxSqueeze, SELayer
-from seblock.functional import expect_maps, squeeze
+from seblock.functional import expect_maps
+from seblock.moved import hand_on
 
 Gate = Callable[[int], nn.Module]
 Placement = Literal["standard", "PRE", "POST", "Identity"]
@@ -138,8 +139,8 @@ def cifar_resnet(
     return ResNet(stem, stages, 64, classes)
 
 
-def named(name: str, classes: int = 10) -> ResNet:
-    """A CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "constant_resnet20".
+def build(name: str, classes: int = 10) -> ResNet:
+    """Build a CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "constant_resnet20".
 
     "se_resnet20_r2" has r = 2 in all its blocks, "se_resnet20_max" squeezes by the maximum. Raises ValueError
     for a name that is not of this form, or a depth that is not 6n + 2.
@@ -150,7 +151,8 @@ def named(name: str, classes: int = 10) -> ResNet:
             'network must be "resnet20", "constant_resnet20", "se_resnet20", "se_resnet20_r2", '
             f'"se_resnet20_max" or alike, got {name!r}'
         )
-    gate: Gate = {None: nn.Identity, "se": small_se, "constant": ConstantGate}[parts[1]]
+    gates: dict[str | None, Gate] = {None: nn.Identity, "se": small_se, "constant": ConstantGate}
+    gate = gates[parts[1]]
     if parts[3]:
         gate = partial(SELayer, reduction=int(parts[3]))
     elif parts[4]:
@@ -208,45 +210,13 @@ def imagenet_resnet(
     return ResNet(stem, stages, inputs, classes)
 
 
-class AddedTerm(nn.Module):
-    """x + f(z), z the means of x's channels, f two Linear layers: what SE multiplies with, added instead."""
-
-    def __init__(self, channels: int, reduction: int = 4) -> None:
-        super().__init__()
-        hidden = channels // reduction
-        self.f = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.f(squeeze(x))[:, :, None, None]
-
-
-def layers(gate: Gate, width: int, dilations: Sequence[int]) -> list[nn.Module]:
-    """For each dilation: convolution 3×3, BatchNorm, ReLU, gate. (N, 3, H, W) -> (N, width, H, W)."""
-    inputs, stack = 3, []
-    for d in dilations:
-        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
-        stack += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
-        inputs = width
-    return stack
-
-
-def painter(gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1)) -> nn.Sequential:
-    """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
-
-    For each dilation a convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
-    (1, 1, 1) see 7×7 pixels, (4, 4, 8) see 33×33 with as many parameters.
-    """
-    return nn.Sequential(*layers(gate, width, dilations), nn.Conv2d(width, 1, kernel_size=1))
-
-
-def reader(gate: Gate = nn.Identity, hidden: int = 0, width: int = 24) -> nn.Sequential:
-    """The same layers, and classes instead of a picture: (N, 3, H, W) -> (N, 10).
-
-    The mean over the positions, then one Linear layer, or, with `hidden` units, Linear, BatchNorm, ReLU,
-    Linear.
-    """
-    head: list[nn.Module] = [nn.Linear(width, 10)]
-    if hidden:
-        head = [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 10)]
-    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers(gate, width, (1, 1, 1)), *pool, *head)
+__getattr__ = hand_on(
+    __name__,
+    {
+        "named": "seblock.networks.build",
+        "AddedTerm": "seblock.puzzles.AddedTerm",
+        "layers": "seblock.puzzles.build_layers",
+        "painter": "seblock.puzzles.painter",
+        "reader": "seblock.puzzles.reader",
+    },
+)

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from seblock import blocks, data, networks
+from seblock import blocks, cifar10, networks
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -81,12 +81,13 @@ def crop_and_flip(x: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Ten
 
 
 def batches(
-    images: data.Images, size: int, seed: int, rank: int = 0, world: int = 1, side: int | None = None
+    images: cifar10.Images, size: int, seed: int, rank: int = 0, world: int = 1, side: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of augmented batches, in an order that `seed` draws; the last, incomplete one is dropped.
 
-    side: the images are shrunk to side × side pixels after they are shifted (not, if not given). Of each batch of `size` images, process `rank` of `world` gets every world-th. All processes draw the
-    same numbers for all images, so together they see what a single process would.
+    side: shrink the images to side × side pixels after shifting them. Of each batch of `size` images, process
+    `rank` of `world` gets every world-th. All processes draw the same numbers for all images, so together
+    they see what a single process would.
     """
     device = images.x.device
     draw = torch.Generator().manual_seed(seed)
@@ -95,7 +96,7 @@ def batches(
         shifts = torch.randint(2 * PADDING + 1, (2, size), generator=draw)
         mirrored = torch.randint(2, (1, size), generator=draw)
         mine = torch.cat([chosen[None], shifts, mirrored])[:, rank::world].to(device)
-        x = data.normalised(crop_and_flip(images.x[mine[0]], mine[1], mine[2], mine[3].bool()))
+        x = cifar10.normalise(crop_and_flip(images.x[mine[0]], mine[1], mine[2], mine[3].bool()))
         if side and side != x.shape[2]:
             x = F.interpolate(x, size=(side, side), mode="area")
         yield x.contiguous(memory_format=torch.channels_last), images.y[mine[0]]
@@ -182,7 +183,7 @@ def added_up(sums: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, images: data.Images, size: int = 500) -> tuple[float, float]:
+def evaluate(network: nn.Module, images: cifar10.Images, size: int = 500) -> tuple[float, float]:
     """Mean cross-entropy and accuracy in 0..1, in evaluation mode and float32; the mode is put back.
 
     Several processes look at every world-th image each and add up what they counted; before, all take
@@ -196,7 +197,7 @@ def evaluate(network: nn.Module, images: data.Images, size: int = 500) -> tuple[
     network.eval()
     sums = torch.zeros(2, dtype=torch.float64)
     for x, y in zip(images.x[rank::world].split(size), images.y[rank::world].split(size), strict=True):
-        output = network(data.normalised(x).contiguous(memory_format=torch.channels_last))
+        output = network(cifar10.normalise(x).contiguous(memory_format=torch.channels_last))
         sums[0] += F.cross_entropy(output, y, reduction="sum").cpu()
         sums[1] += (output.argmax(1) == y).sum().cpu()
     network.train(training)
@@ -388,7 +389,9 @@ class Run:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no checkpoint of this command, or a damaged one") from error
         now = json.loads(json.dumps(asdict(self.settings)))  # a tuple is a list there
-        theirs = json.loads(json.dumps(asdict(Settings()))) | theirs  # one of before a setting came has that setting's default
+        theirs = (
+            json.loads(json.dumps(asdict(Settings()))) | theirs
+        )  # one of before a setting came has that setting's default
         if other := [f"{k} {v}, not {now.get(k)}" for k, v in theirs.items() if v != now.get(k)]:
             raise ValueError(f"{path} belongs to another run: {'; '.join(other)}")
         load_weights(self.network, weights, path)
@@ -473,7 +476,7 @@ def started(settings: Settings, out: Path, resume: bool, device: torch.device, e
     if checkpoint.exists() and not available("safetensors"):
         raise ValueError(f"{checkpoint} needs safetensors to be read: install it, or name another --out")
     torch.manual_seed(settings.seed)
-    network: nn.Module = networks.named(settings.network)
+    network: nn.Module = networks.build(settings.network)
     start_at(network, settings.beta)
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(grouped(network, settings), lr=settings.peak, momentum=0.9, nesterov=True)
@@ -498,7 +501,7 @@ def run(
     resume: bool = False,
     download: bool = False,
     bar: bool = True,
-    after_epoch: Callable[["Run", data.Images], None] | None = None,
+    after_epoch: Callable[["Run", cifar10.Images], None] | None = None,
 ) -> Run:
     """Train on CIFAR-10 in `directory`; leaves checkpoint, log, curve and weights in `out`.
 
@@ -511,14 +514,16 @@ def run(
     with ExitStack() as until_the_end:
         with together():
             if download and int(os.environ.get("LOCAL_RANK", rank)) == 0:
-                data.download_cifar10(directory)
+                cifar10.download(directory)
         with together():
             if settings.batch % world:
                 raise ValueError(f"a batch of {settings.batch} cannot be shared evenly by {world} processes")
             device = device_here(settings)
-            train = data.cifar10(directory, "train", settings.images)
-            test = data.cifar10(directory, "test", settings.images and min(settings.images, 10_000))
-            train, test = (data.Images(images.x.to(device), images.y.to(device)) for images in (train, test))
+            train = cifar10.load(directory, "train", settings.images)
+            test = cifar10.load(directory, "test", settings.images and min(settings.images, 10_000))
+            train, test = (
+                cifar10.Images(images.x.to(device), images.y.to(device)) for images in (train, test)
+            )
             each_epoch = len(train.y) // settings.batch
             if not each_epoch:
                 raise ValueError(f"{len(train.y)} images do not fill a batch of {settings.batch}")
@@ -597,9 +602,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--gate-decay", type=float, help="weight decay of the gates' two layers, if another")
     add("--beta", type=float, default=defaults.beta, help="where the BatchNorm at a branch's end starts")
     add("--smoothing", type=float, default=defaults.smoothing, help="label smoothing, 0 to 1")
-    add(
-        "--sizes", type=int, nargs="+", default=defaults.sizes, help="pixels: each for a share of the epochs"
-    )
+    add("--sizes", type=int, nargs="+", default=defaults.sizes, help="pixels: each for a share of the epochs")
     add("--compiled", action="store_true", help="torch.compile, which wants a C++ compiler on a CPU")
     add("--mixed", action="store_true", help="bfloat16 where it does no harm, for GPUs and CPUs that have it")
     add("--images", type=int, help="train and test on so many images only, for a short try")
@@ -609,7 +612,14 @@ def main(arguments: list[str] | None = None) -> None:
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             on_gpus = torch.cuda.is_available() and dist.is_nccl_available()
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
-        run(Settings(**{**options, "sizes": tuple(options["sizes"])}), directory, out, resume, download, bar=sys.stderr.isatty())
+        run(
+            Settings(**{**options, "sizes": tuple(options["sizes"])}),
+            directory,
+            out,
+            resume,
+            download,
+            bar=sys.stderr.isatty(),
+        )
     except KeyboardInterrupt:
         if processes()[0] == 0:
             print("stopped; --resume goes on after the last whole epoch", file=sys.stderr)

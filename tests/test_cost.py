@@ -9,7 +9,8 @@ from torch import nn
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.cost import Cost, operations, parameters, passes, se_parameters
 from seblock.fast import FastSELayer
-from seblock.networks import PLACEMENTS, ResidualBlock, cifar_resnet, imagenet_resnet, painter, small_se
+from seblock.networks import PLACEMENTS, ResidualBlock, cifar_resnet, imagenet_resnet, small_se
+from seblock.puzzles import painter
 
 RESNET_50 = [(3, 256), (4, 512), (6, 1024), (3, 2048)]
 IMAGE = (1, 3, 224, 224)

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.fast import FastSELayer, convert
 from seblock.functional import rescale, squeeze
-from seblock.networks import named
+from seblock.networks import build
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -432,7 +432,7 @@ def test_convert_passes_over_what_is_no_gate():
     for model in (
         network(nn.Sequential(nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1), nn.Sigmoid())),
         network(nn.Identity()),
-        named("resnet20"),
+        build("resnet20"),
         nn.Sequential(nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 16)),
     ):
         done = convert(model)
@@ -460,7 +460,7 @@ def test_convert_finds_gates_that_start_as_constants():
 
 @pytest.mark.parametrize("depth", [20, 56])
 def test_convert_replaces_every_gate_of_a_network(depth):
-    model = named(f"se_resnet{depth}").eval()
+    model = build(f"se_resnet{depth}").eval()
     x = torch.randn(2, 3, 32, 32)
     expected = model(x)
     done = convert(model)

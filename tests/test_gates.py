@@ -24,7 +24,8 @@ from seblock.gates import (
     specificity_by_chance,
     variance_split,
 )
-from seblock.networks import PLACEMENTS, cifar_resnet, imagenet_resnet, painter, small_se
+from seblock.networks import PLACEMENTS, cifar_resnet, imagenet_resnet, small_se
+from seblock.puzzles import painter
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from seblock import blocks, cost, data, exercises, functional, networks, paper, plots, train
+from seblock import blocks, cost, exercises, functional, networks, paper, photos, plots, puzzles, train
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -245,9 +245,9 @@ def test_the_residual_block_of_07_is_the_package_s(place: networks.Placement) ->
 
 def learned(learn: Any, **options: float) -> dict[str, torch.Tensor]:
     """The weights of a small painter after `learn`."""
-    puzzle = data.painting_puzzle(128, seed=3)
+    puzzle = puzzles.painting_puzzle(128, seed=3)
     torch.manual_seed(1)
-    network = networks.painter(lambda channels: blocks.SqEx(channels, 4), width=8)
+    network = puzzles.painter(lambda channels: blocks.SqEx(channels, 4), width=8)
     learn(network, puzzle.x, puzzle.target, torch.nn.functional.mse_loss, seed=5, epochs=2, **options)
     assert not network.training
     return network.state_dict()
@@ -280,11 +280,11 @@ def test_09_learns_as_the_shipped_painters_did() -> None:
 
 
 def test_the_steps_of_09_are_the_package_s() -> None:
-    puzzle = data.painting_puzzle(12, seed=3)
+    puzzle = puzzles.painting_puzzle(12, seed=3)
 
     def taken(steps: Any) -> list[torch.Tensor]:
         torch.manual_seed(2)
-        network = networks.painter(width=4)
+        network = puzzles.painter(width=4)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=3)
         batches = zip(puzzle.x.split(4), puzzle.target.split(4))
@@ -301,14 +301,14 @@ def test_the_seventh_filter_of_02_cannot_be_taken_apart() -> None:
 
 
 def test_painting_a_corner_changes_nothing_at_the_temple_until_a_gate_comes_in_between() -> None:
-    x = data.photos()[:1]
+    x = photos.load()[:1]
     painted = x.clone()
     painted[:, :, -40:, -60:] = torch.tensor([0.0, 0, 1])[:, None, None]
-    temple = (slice(None), data.RED, slice(40, 118), slice(30, 130))
-    u, u_painted = data.features(x), data.features(painted)
+    temple = (slice(None), photos.RED, slice(40, 118), slice(30, 130))
+    u, u_painted = photos.features(x), photos.features(painted)
     assert torch.equal(u[temple], u_painted[temple])
     s, s_painted = (
-        functional.excite(functional.squeeze(maps), *data.hand_set_gate())[0, data.RED]
+        functional.excite(functional.squeeze(maps), *photos.hand_set_gate())[0, photos.RED]
         for maps in (u, u_painted)
     )
     assert round(float(s), 2) == 0.50
@@ -437,8 +437,8 @@ def test_each_guess_is_answered_and_each_wrong_one_understood(path: Path) -> Non
     ("stem", "words"),
     [
         ("03_squeeze", f"better by {paper.TABLE_11['max'] - paper.TABLE_11['mean']:.2f} points"),
-        ("03_squeeze", f"{data.features(data.photos()).numel():,}"),
-        ("03_squeeze", f"Twelve numbers are left of {data.features(data.photos()).numel():,}"),
+        ("03_squeeze", f"{photos.features(photos.load()).numel():,}"),
+        ("03_squeeze", f"Twelve numbers are left of {photos.features(photos.load()).numel():,}"),
         ("06_two_implementations", "from r = 2 to r = 16 the errors lie within 0.04 points"),
         ("06_two_implementations", "from 45.7 to 28.1 million"),
         ("07_residual_block", "Standard, PRE and Identity are within 0.08 points"),

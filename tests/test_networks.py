@@ -15,7 +15,6 @@ from seblock.networks import (
     ResidualBlock,
     cifar_resnet,
     imagenet_resnet,
-    painter,
     small_se,
 )
 
@@ -313,79 +312,16 @@ def test_a_network_refuses_what_are_no_images_by_name(build, shape):
     assert str(error.value).endswith(f"got {shape}")
 
 
-def a_gate(channels):
-    return SqEx(channels, reduction=4)
-
-
-def test_the_painter_has_11185_parameters_and_12139_with_gates():
-    assert count(painter()) == 11_185
-    assert count(painter(a_gate)) == 12_139
-
-
-@pytest.mark.parametrize("gate", [nn.Identity, a_gate])
-def test_the_painter_paints_one_map_of_the_same_size(gate):
-    assert painter(gate)(torch.rand(5, 3, 20, 20)).shape == (5, 1, 20, 20)
-
-
-# Eval mode: in training, BatchNorm's statistics carry something from every position to every other.
-def gradient_of_the_digits_pixels(gate):
-    network, x = painter(gate).eval(), torch.rand(2, 3, 20, 20, requires_grad=True)
-    painted = network(x)[:, 0, :13, :13]  # where digits can lie
-    return torch.autograd.grad(painted.square().sum(), x)[0]
-
-
-def test_the_plain_painter_cannot_see_the_cue_from_where_the_digits_are():
-    gradient = gradient_of_the_digits_pixels(nn.Identity)
-    assert torch.equal(gradient[:, :, 16:, 16:], torch.zeros(2, 3, 4, 4))
-    assert gradient[:, :, :16, :16].any(dim=(2, 3)).all()
-    assert gradient[:, :, 15, 15].any()  # three 3×3 convolutions reach three positions and no further
-
-
-def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():
-    gradient = gradient_of_the_digits_pixels(a_gate)
-    assert (gradient[:, 2, 16:, 16:] != 0).all()
-
-
-# The puzzle's networks and those with names.
-
-
 def test_a_network_is_known_by_its_name() -> None:
-    assert cost.parameters(networks.named("resnet20")) == 269_722
-    assert cost.parameters(networks.named("resnet56")) == 853_018
-    extra = cost.parameters(networks.named("se_resnet20")) - 269_722
+    assert cost.parameters(networks.build("resnet20")) == 269_722
+    assert cost.parameters(networks.build("resnet56")) == 853_018
+    extra = cost.parameters(networks.build("se_resnet20")) - 269_722
     assert extra == sum(3 * 2 * channels * 4 for channels in (16, 32, 64))
-    extra = cost.parameters(networks.named("se_resnet20_r2")) - 269_722
+    extra = cost.parameters(networks.build("se_resnet20_r2")) - 269_722
     assert extra == sum(3 * channels * channels for channels in (16, 32, 64))
 
 
 @pytest.mark.parametrize("name", ["resnet", "resnet20_r2", "resnet21", "se-resnet20", "se_resnet20_r", "x"])
 def test_an_unknown_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"resnet20|6n"):
-        networks.named(name)
-
-
-def test_an_added_term_adds_one_number_to_each_map() -> None:
-    torch.manual_seed(0)
-    module = networks.AddedTerm(8)
-    x = torch.randn(2, 8, 5, 3)
-    w1, b1, w2, b2 = (p.detach() for p in module.parameters())
-    term = torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2
-    torch.testing.assert_close(module(x) - x, term[:, :, None, None].expand_as(x))
-
-
-@pytest.mark.parametrize("hidden", [0, 32])
-def test_a_reader_is_the_painter_s_layers_a_mean_and_a_head(hidden: int) -> None:
-    torch.manual_seed(0)
-    network = networks.reader(hidden=hidden, width=6).eval()
-    x = torch.rand(3, 3, 20, 20)
-    head = network[14:]
-    assert network(x).shape == (3, 10)
-    torch.testing.assert_close(network(x), head(network[:12](x).mean((2, 3))))
-    assert len(head) == (4 if hidden else 1)
-
-
-def test_the_larger_head_has_about_as_many_parameters_as_the_gates() -> None:
-    gated = cost.parameters(networks.reader(lambda channels: SqEx(channels, 4)))
-    headed = cost.parameters(networks.reader(hidden=32))
-    assert headed <= gated
-    assert gated - headed < 20
+        networks.build(name)

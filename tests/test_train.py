@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from seblock import data, networks, train
+from seblock import cifar10, networks, train
 
 SETTINGS = train.Settings("resnet8", epochs=3, seed=5, batch=16, images=48)
 """Three steps an epoch of the smallest network."""
@@ -39,7 +39,7 @@ def cifar(tmp_path_factory):
     """CIFAR-10's binary version, of which the first 64 images are random and all others black."""
     directory = tmp_path_factory.mktemp("cifar")
     draw = random.Random(0)
-    for name in (name for names in data.CIFAR10_FILES.values() for name in names):
+    for name in (name for names in cifar10.FILES.values() for name in names):
         with open(directory / name, "wb") as file:
             for number in range(64):
                 file.write(bytes([number % 10]) + draw.randbytes(3072))
@@ -65,7 +65,7 @@ def whole(cifar, tmp_path_factory):
 def small(n=8):
     draw = torch.Generator().manual_seed(1)
     x = torch.randint(256, (n, 3, 32, 32), generator=draw, dtype=torch.uint8)
-    return data.Images(x, torch.arange(n) % 10)
+    return cifar10.Images(x, torch.arange(n) % 10)
 
 
 # The loop
@@ -121,7 +121,7 @@ def test_an_epoch_shows_each_image_at_most_once_shifted_and_mirrored_each_its_ow
     # Red tells which image it is, green its columns, blue its rows, however it was moved.
     number = torch.arange(1, 71).view(70, 1, 1).expand(70, 32, 32)
     place = torch.arange(1, 33).expand(70, 32, 32)
-    images = data.Images(torch.stack([number, place, place.mT], dim=1).byte(), torch.arange(1, 71))
+    images = cifar10.Images(torch.stack([number, place, place.mT], dim=1).byte(), torch.arange(1, 71))
     pairs = list(train.batches(images, 16, seed=3))
     assert [tuple(x.shape) for x, _ in pairs] == [(16, 3, 32, 32)] * 4
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x, _ in pairs)
@@ -199,7 +199,7 @@ def test_a_loss_beyond_all_measure_ends_the_epoch_soon(at, value):
 
 def test_evaluation_counts_in_evaluation_mode_and_leaves_the_network_as_it_was():
     torch.manual_seed(2)
-    network = networks.named("se_resnet8")
+    network = networks.build("se_resnet8")
     images = small(23)
     before = {name: t.clone() for name, t in network.state_dict().items()}
     for training in (True, False):
@@ -208,7 +208,7 @@ def test_evaluation_counts_in_evaluation_mode_and_leaves_the_network_as_it_was()
         assert network.training == training
         assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
     with torch.no_grad():
-        p = network.eval()(data.normalised(images.x)).log_softmax(1)
+        p = network.eval()(cifar10.normalise(images.x)).log_softmax(1)
     assert math.isclose(loss, -p[range(23), images.y].mean(), rel_tol=1e-5)
     assert math.isclose(accuracy, (p.argmax(1) == images.y).double().mean())
 
@@ -217,7 +217,7 @@ def test_evaluation_counts_in_evaluation_mode_and_leaves_the_network_as_it_was()
 
 
 def test_weights_decay_biases_and_batch_norm_do_not_and_gates_as_they_are_told():
-    network = networks.named("se_resnet20")
+    network = networks.build("se_resnet20")
     for gate_decay in (None, 0.0, 0.01):
         settings = train.Settings(weight_decay=0.003, gate_decay=gate_decay)
         groups = train.grouped(network, settings)
@@ -235,7 +235,7 @@ def test_weights_decay_biases_and_batch_norm_do_not_and_gates_as_they_are_told()
 
 def test_beta_is_set_where_a_branch_ends_and_nowhere_else():
     torch.manual_seed(0)
-    network = networks.named("se_resnet8")
+    network = networks.build("se_resnet8")
     before = {name: p.clone() for name, p in network.named_parameters()}
     train.start_at(network, 0.7)
     for name, p in network.named_parameters():
@@ -294,9 +294,9 @@ def test_a_run_leaves_its_log_curve_weights_and_checkpoint(whole, capsys):
 
 
 def test_the_weights_that_are_left_give_the_last_test_result_of_the_log(whole, cifar):
-    network = networks.named("resnet8")
+    network = networks.build("resnet8")
     network.load_state_dict(load_file(whole / "weights.safetensors"))
-    loss, accuracy = train.evaluate(network, data.cifar10(cifar, "test", 48))
+    loss, accuracy = train.evaluate(network, cifar10.load(cifar, "test", 48))
     last = log_of(whole)[-1]
     assert math.isclose(loss, float(last["test_loss"]), rel_tol=1e-5)
     assert math.isclose(accuracy, float(last["test_accuracy"]))
@@ -330,9 +330,9 @@ def test_an_epoch_is_nesterovs_momentum_by_hand(cifar, tmp_path, no_curve):
     settings = train.Settings("resnet8", epochs=1, seed=5, batch=16, images=48, peak=0.1, weight_decay=0.01)
     train.run(settings, cifar, tmp_path, bar=False)
     torch.manual_seed(5)
-    network = networks.named("resnet8").to(memory_format=torch.channels_last)
+    network = networks.build("resnet8").to(memory_format=torch.channels_last)
     speed = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
-    seen = train.batches(data.cifar10(cifar, images=48), 16, 500_000)
+    seen = train.batches(cifar10.load(cifar, images=48), 16, 500_000)
     for rate, (x, y) in zip(rates(3, peak=0.1), seen):
         network.zero_grad()
         (-network(x).log_softmax(1)[range(16), y].mean()).backward()
@@ -521,7 +521,7 @@ def test_weights_that_explode_in_the_last_step_are_not_left(cifar, tmp_path, cap
 
 def test_images_are_fetched_only_when_asked_for(cifar, tmp_path, monkeypatch, no_curve, capsys):
     asked = []
-    monkeypatch.setattr(data, "download_cifar10", asked.append)
+    monkeypatch.setattr(cifar10, "download", asked.append)
     train.main(options(cifar, tmp_path / "run", epochs=1))
     assert asked == []
     train.main(options(cifar, tmp_path / "other", "--download", epochs=1))
@@ -530,7 +530,7 @@ def test_images_are_fetched_only_when_asked_for(cifar, tmp_path, monkeypatch, no
     def refuse(directory):
         raise ConnectionError("no network: fetch it elsewhere")
 
-    monkeypatch.setattr(data, "download_cifar10", refuse)
+    monkeypatch.setattr(cifar10, "download", refuse)
     assert "no network: fetch it" in ends_with(capsys, options(cifar, tmp_path / "third", "--download"))
 
 
@@ -716,7 +716,7 @@ def test_what_dies_while_it_writes_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_weights_as_npz_are_what_numpy_reads(tmp_path):
-    tensors = {**networks.named("se_resnet8").state_dict(), "one": torch.tensor(7), "none": torch.zeros(0, 3)}
+    tensors = {**networks.build("se_resnet8").state_dict(), "one": torch.tensor(7), "none": torch.zeros(0, 3)}
     (tmp_path / "weights.npz").write_bytes(train.npz_of(tensors))
     with np.load(tmp_path / "weights.npz") as arrays:
         assert set(arrays) == set(tensors)
@@ -779,7 +779,7 @@ def test_a_gpu_without_bfloat16_and_too_few_gpus_are_refused(monkeypatch):
 def fixed_statistics():
     """A network whose BatchNorm stays in evaluation mode, some steps of it, and its optimiser."""
     torch.manual_seed(0)
-    network = networks.named("se_resnet8")
+    network = networks.build("se_resnet8")
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
@@ -809,7 +809,7 @@ def one_of_two(rank, directory, cifar):
     save_file(a_few_steps(rank, 2), directory / f"steps{rank}.safetensors")
 
     found = {}
-    network = networks.named("resnet8")
+    network = networks.build("resnet8")
     for buffer in network.buffers():
         buffer.fill_(1 + rank)
     found["evaluated"] = train.evaluate(network, small(23), size=5)

@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 import torch
 
-from seblock import blocks, data, functional, networks, trained
+from seblock import blocks, functional, networks, puzzles, trained
 
 SE = partial(blocks.SqEx, reduction=4)
 PAINTERS = {
-    "painter_plain": ("plain", networks.painter),
-    "painter_se": ("SE", partial(networks.painter, SE)),
-    "painter_wider": ("wider field, longer", partial(networks.painter, dilations=(3, 6, 9))),
+    "painter_plain": ("plain", puzzles.painter),
+    "painter_se": ("SE", partial(puzzles.painter, SE)),
+    "painter_wider": ("wider field, longer", partial(puzzles.painter, dilations=(3, 6, 9))),
 }
 
 
@@ -24,7 +24,7 @@ def test_all_together_have_at_most_8_megabytes() -> None:
 def test_a_shipped_painter_paints_as_the_table_says(name: str) -> None:
     label, build = PAINTERS[name]
     (row,) = (r for r in trained.table("painting") if r["network"] == label and r["seed"] == 0)
-    test = data.painting_puzzle(1000, 0, "test")
+    test = puzzles.painting_puzzle(1000, 0, "test")
     with torch.no_grad():
         output = trained.load(build(), name)(test.x)
     own, other = (((output - t) ** 2).sum((1, 2, 3)) for t in (test.target, test.other))
@@ -55,7 +55,7 @@ def test_every_cifar_run_is_logged_to_its_last_epoch() -> None:
 
 @pytest.mark.parametrize("name", ["resnet20_6", "se_resnet20_6", "se_resnet20_24"])
 def test_the_shipped_resnets_load_and_answer(name: str) -> None:
-    network = trained.load(networks.named(name.rpartition("_")[0]), name)
+    network = trained.load(networks.build(name.rpartition("_")[0]), name)
     with torch.no_grad():
         assert network(torch.randn(2, 3, 32, 32)).isfinite().all()
 
@@ -78,6 +78,6 @@ def test_a_field_that_reads_as_a_number_is_one_and_an_empty_one_is_no_number() -
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError):
-        trained.load(networks.painter(), "painter_se")
+        trained.load(puzzles.painter(), "painter_se")
     with pytest.raises(FileNotFoundError):
         trained.tensors("no_such_file")

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seblock import blocks, cost, data, functional, gates, networks, train
+from seblock import blocks, cifar10, cost, functional, gates, networks, puzzles, train
 from seblock.trained import FOLDER
 
 Row = dict[str, Any]
@@ -53,27 +53,27 @@ class Candidate(NamedTuple):
     peak: float = 2e-2
 
 
-def longer(build: Callable[[], nn.Module]) -> Candidate:
+def lengthen(build: Callable[[], nn.Module]) -> Candidate:
     """Three times as many epochs, at a quarter of the learning rate."""
     return Candidate(build, epochs=36, peak=5e-3)
 
 
-WIDER = partial(networks.painter, dilations=(3, 6, 9))
-ADDED = partial(networks.painter, networks.AddedTerm)
+WIDER = partial(puzzles.painter, dilations=(3, 6, 9))
+ADDED = partial(puzzles.painter, puzzles.AddedTerm)
 PAINTERS = {
-    "plain": Candidate(networks.painter),
-    "SE": Candidate(partial(networks.painter, SE)),
-    "SE, 16 wide": Candidate(partial(networks.painter, SE, width=16)),
+    "plain": Candidate(puzzles.painter),
+    "SE": Candidate(partial(puzzles.painter, SE)),
+    "SE, 16 wide": Candidate(partial(puzzles.painter, SE, width=16)),
     "wider field": Candidate(WIDER),
-    "wider field, longer": longer(WIDER),
+    "wider field, longer": lengthen(WIDER),
     "added term": Candidate(ADDED),
-    "added term, longer": longer(ADDED),
+    "added term, longer": lengthen(ADDED),
 }
 READERS = {
-    "plain": longer(networks.reader),
-    "SE": longer(partial(networks.reader, SE)),
-    "plain, larger head": longer(partial(networks.reader, hidden=32)),
-    "SE, larger head": longer(partial(networks.reader, SE, hidden=32)),
+    "plain": lengthen(puzzles.reader),
+    "SE": lengthen(partial(puzzles.reader, SE)),
+    "plain, larger head": lengthen(partial(puzzles.reader, hidden=32)),
+    "SE, larger head": lengthen(partial(puzzles.reader, SE, hidden=32)),
 }
 
 
@@ -85,7 +85,7 @@ class OnePath(blocks.SqEx):
         return functional.rescale(x, self.nonlin2(self.linear2(self.nonlin1(self.linear1(z)))))
 
 
-PATHS = {"SE, one path": Candidate(partial(networks.painter, partial(OnePath, reduction=4)))}
+PATHS = {"SE, one path": Candidate(partial(puzzles.painter, partial(OnePath, reduction=4)))}
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
 
@@ -95,10 +95,10 @@ def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
     candidate = (PAINTERS | PATHS)[name]
-    network, puzzle = candidate.build(), data.painting_puzzle(2000, seed)
+    network, puzzle = candidate.build(), puzzles.painting_puzzle(2000, seed)
     with torch.enable_grad():
         learn(network, puzzle.x, puzzle.target, F.mse_loss, seed, *candidate[1:])
-    test = data.painting_puzzle(1000, seed=0, part="test")
+    test = puzzles.painting_puzzle(1000, seed=0, part="test")
 
     def right() -> float:
         return test.painted(network(test.x)).float().mean().item()
@@ -133,10 +133,10 @@ GATES = ("3", "7", "11")
 def read(name: str, seed: int) -> Row:
     """Train one reader; what share of 1,000 test images it takes for the named digit, or for the other."""
     torch.manual_seed(seed)
-    network, puzzle = READERS[name].build(), data.painting_puzzle(2000, seed)
+    network, puzzle = READERS[name].build(), puzzles.painting_puzzle(2000, seed)
     with torch.enable_grad():
         learn(network, puzzle.x, puzzle.named, F.cross_entropy, seed, *READERS[name][1:])
-    test = data.painting_puzzle(1000, seed=0, part="test")
+    test = puzzles.painting_puzzle(1000, seed=0, part="test")
     answers = network(test.x).argmax(1)
     return {
         "network": name,
@@ -148,7 +148,7 @@ def read(name: str, seed: int) -> Row:
     }
 
 
-def puzzles(jobs: Sequence[str], seeds: int) -> None:
+def train_puzzles(jobs: Sequence[str], seeds: int) -> None:
     """Every painter and reader, or one kind of them, with every seed."""
     kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -171,7 +171,7 @@ def runs_in(directory: Path) -> dict[Path, dict[str, Any]]:
     return found
 
 
-def cifar10(runs: Path) -> None:
+def keep_cifar10(runs: Path) -> None:
     """The log of each run in one table, and the weights of each network's median seed."""
     rows, ends = [], defaultdict(list)
     for place, run in runs_in(runs).items():
@@ -191,7 +191,7 @@ def cifar10(runs: Path) -> None:
         save_file(weights, FOLDER / f"{network}_{epochs}.safetensors")
 
 
-def renewed(network: nn.Module, images: data.Images) -> None:
+def measure_batch_norms(network: nn.Module, images: cifar10.Images) -> None:
     """Measure the means and spreads of every BatchNorm anew, on 100 batches as they come."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -199,12 +199,12 @@ def renewed(network: nn.Module, images: data.Images) -> None:
             module.momentum = None  # the plain mean over all batches
     network.train()
     for x in images.x[:12_800].split(128):
-        network(data.normalised(x))
+        network(cifar10.normalise(x))
     network.eval()
 
 
 @torch.no_grad()
-def looked_at(place: Path, directory: Path, closely: bool) -> tuple[list[Row], list[Row], gates.Record]:
+def examine(place: Path, directory: Path, closely: bool) -> tuple[list[Row], list[Row], gates.Record]:
     """One run's network: its accuracy with other gates, its gates' spreads, and the gates themselves.
 
     closely: with more kinds of other gates, and stage by stage.
@@ -212,10 +212,10 @@ def looked_at(place: Path, directory: Path, closely: bool) -> tuple[list[Row], l
     run = runs_in(place.parent)[place]
     settings = train.Settings(**run["settings"])
     kept = {key: getattr(settings, key) for key in ("network", "epochs", "seed", "gate_decay", "beta")}
-    network = networks.named(settings.network).eval()
+    network = networks.build(settings.network).eval()
     network.load_state_dict(load_file(place / "weights.safetensors"))
-    test = data.cifar10(directory, "test")
-    batches = zip(data.normalised(test.x).split(500), test.y.split(500), strict=True)
+    test = cifar10.load(directory, "test")
+    batches = zip(cifar10.normalise(test.x).split(500), test.y.split(500), strict=True)
     recorded = gates.record(network, batches, squeezed=True)
 
     rows: list[Row] = []
@@ -240,7 +240,7 @@ def looked_at(place: Path, directory: Path, closely: bool) -> tuple[list[Row], l
         of_block = {name: float(s.float().mean()) for name, s in recorded.s.items()}
         note("block's mean", "", gates.replaced(network, of_block))
         with gates.clamped(network, recorded, 1.0):
-            renewed(network, data.cifar10(directory, "train"))
+            measure_batch_norms(network, cifar10.load(directory, "train"))
             note("one, BatchNorm anew", "", nullcontext())
 
     summaries: list[Row] = []
@@ -259,7 +259,7 @@ def looked_at(place: Path, directory: Path, closely: bool) -> tuple[list[Row], l
     return rows, summaries, recorded
 
 
-def learned_gates(directory: Path, runs: Path) -> None:
+def examine_gates(directory: Path, runs: Path) -> None:
     """Every SE run's gates and what they are worth; of the longest run the gates themselves, 2,000 images."""
     accuracies, summaries = [], []
     found = {
@@ -268,7 +268,7 @@ def learned_gates(directory: Path, runs: Path) -> None:
     longest = max(found, key=lambda place: found[place]["settings"]["epochs"])
     for place in found:
         print(place, flush=True)
-        rows, summary, recorded = looked_at(place, directory, closely=place == longest)
+        rows, summary, recorded = examine(place, directory, closely=place == longest)
         accuracies += rows
         summaries += summary
         if place == longest:
@@ -303,8 +303,8 @@ if __name__ == "__main__":
     options = parser.parse_args()
     match options.command:
         case "puzzles":
-            puzzles(options.jobs, options.seeds)
+            train_puzzles(options.jobs, options.seeds)
         case "cifar10":
-            cifar10(options.runs)
+            keep_cifar10(options.runs)
         case "gates":
-            learned_gates(options.data, options.runs)
+            examine_gates(options.data, options.runs)

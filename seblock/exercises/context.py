@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from seblock.blocks import SqEx
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.gates import by_class
-from seblock.networks import painter
+from seblock.puzzles import painter
 
 
 def means_by_cue(s: Tensor, cue: Tensor) -> Tensor:

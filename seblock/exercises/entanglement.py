@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from seblock.data import RED, named_filters
 from seblock.exercises.exercise import Exercise, seeded
+from seblock.photos import RED, named_filters
 
 
 def rank(v_c: Tensor) -> int:

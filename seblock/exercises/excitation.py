@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from seblock.data import BRIGHT, GREEN, RED, features, photos
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import excite, squeeze
+from seblock.photos import BRIGHT, GREEN, RED, features, load
 
 check_excite = Exercise(
     solution=excite,
@@ -59,7 +59,7 @@ def _gates_of_the_photos(weights: tuple[Tensor, Tensor]) -> Tensor:
     w1, w2 = (torch.as_tensor(w).float() for w in weights)
     if w1.shape != (2, 6) or w2.shape != (6, 2):
         raise ValueError(f"expected shapes (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}")
-    s = excite(squeeze(features(photos())), w1, w2)
+    s = excite(squeeze(features(load())), w1, w2)
     if not s.isfinite().all():
         raise ValueError("a gate is not a finite number")
     green, others = s[:, GREEN], s[:, [c for c in range(6) if c != GREEN]]

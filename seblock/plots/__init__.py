@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from seblock.data import CHANNELS
 from seblock.paper import ABLATION_BASELINE
+from seblock.photos import CHANNELS
 
 if TYPE_CHECKING:
     import ipywidgets

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from seblock.data import CHANNELS
+from seblock.photos import CHANNELS
 from seblock.plots import SIGNED, Picture, canvas, image, listed, styled
 
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from seblock.data import BLUE as BLUE_CHANNEL
-from seblock.data import CHANNELS
-from seblock.data import RED as RED_CHANNEL
 from seblock.paper import ABLATION_BASELINE, TABLE_12
+from seblock.photos import BLUE as BLUE_CHANNEL
+from seblock.photos import CHANNELS
+from seblock.photos import RED as RED_CHANNEL
 from seblock.plots import (
     BLUE,
     GREY,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from seblock.data import CHANNELS, RED
+from seblock.photos import CHANNELS, RED
 from seblock.plots import BLUE, Picture, canvas, image, listed, rounded, styled
 
 

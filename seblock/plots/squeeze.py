@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from seblock.data import CHANNELS
 from seblock.paper import TABLE_11
+from seblock.photos import CHANNELS
 from seblock.plots import (
     BLUE,
     SERIES,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from seblock.data import Puzzle, distance
 from seblock.plots import BLUE, Picture, canvas, image, rounded, styled
+from seblock.puzzles import Puzzle, distance
 
 
 @styled

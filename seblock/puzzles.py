@@ -1,0 +1,116 @@
+"""The painting puzzle, and the networks that solve it or cannot."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seblock.functional import squeeze
+from seblock.networks import Gate
+
+
+class Puzzle(NamedTuple):
+    """A batch of the painting puzzle."""
+
+    x: Tensor
+    """Inputs, (N, 3, 20, 20) in 0..1: a digit, another digit, the cue."""
+    target: Tensor
+    """The digit that the cue names, where it lies, (N, 1, 20, 20)."""
+    other: Tensor
+    """The digit that it does not name, (N, 1, 20, 20)."""
+    cue: Tensor
+    """0: upright stripes name channel 1's digit. 1: level stripes name channel 2's. (N,)."""
+    named: Tensor
+    """The class of the digit that the cue names, 0..9, (N,)."""
+    unnamed: Tensor
+    """The class of the other one, (N,)."""
+
+    def painted(self, output: Tensor) -> Tensor:
+        """Which pictures, (N, 1, 20, 20), are nearer to the named digit than to the other: (N,), bool."""
+        return distance(output, self.target) < distance(output, self.other)
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """The mean squared difference, image by image: twice (N, …) -> (N,)."""
+    return (one - other).square().flatten(1).mean(dim=1)
+
+
+def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train") -> Puzzle:
+    """Two handwritten digits, and a patch of stripes in a far corner that names one of them.
+
+    Channels 1 and 2 hold scikit-learn's 8×8 digits, of two different classes, somewhere in the upper
+    left 13×13; channel 3 holds 4×4 stripes in the lower right corner, four steps or more from any pixel
+    of a digit. part: "test" draws from the last 300 of the 1,797 digits, "train" from the others.
+    Raises ValueError for another part.
+    """
+    if part not in ("train", "test"):
+        raise ValueError(f'part must be "train" or "test", got {part!r}')
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = slice(-300, None) if part == "test" else slice(None, -300)
+    pictures = torch.from_numpy(digits.images[chosen]).float() / 16
+    labels = torch.from_numpy(digits.target[chosen])
+    draw = torch.Generator().manual_seed(seed)
+
+    x = torch.zeros(images, 3, 20, 20)
+    stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
+    cue = torch.randint(2, (images,), generator=draw)
+    classes = torch.zeros(images, 2, dtype=torch.long)
+    for n in range(images):
+        first = int(torch.randint(len(labels), (), generator=draw))
+        others = (labels != labels[first]).nonzero().flatten()
+        second = int(others[torch.randint(len(others), (), generator=draw)])
+        classes[n] = labels[[first, second]]
+        for channel, digit in enumerate((first, second)):
+            top, left = torch.randint(6, (2,), generator=draw).tolist()
+            x[n, channel, top : top + 8, left : left + 8] = pictures[digit]
+        x[n, 2, 16:, 16:] = stripes.T if cue[n] else stripes
+    row = torch.arange(images)
+    targets = x[row, cue][:, None], x[row, 1 - cue][:, None]
+    return Puzzle(x, *targets, cue, classes[row, cue], classes[row, 1 - cue])
+
+
+class AddedTerm(nn.Module):
+    """x + f(z), z the means of x's channels, f two Linear layers: what SE multiplies with, added instead."""
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = channels // reduction
+        self.f = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(squeeze(x))[:, :, None, None]
+
+
+def build_layers(gate: Gate, width: int, dilations: Sequence[int]) -> list[nn.Module]:
+    """For each dilation: convolution 3×3, BatchNorm, ReLU, gate. (N, 3, H, W) -> (N, width, H, W)."""
+    inputs, stack = 3, []
+    for d in dilations:
+        conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
+        stack += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
+        inputs = width
+    return stack
+
+
+def painter(gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1)) -> nn.Sequential:
+    """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
+
+    For each dilation a convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
+    (1, 1, 1) see 7×7 pixels, (4, 4, 8) see 33×33 with as many parameters.
+    """
+    return nn.Sequential(*build_layers(gate, width, dilations), nn.Conv2d(width, 1, kernel_size=1))
+
+
+def reader(gate: Gate = nn.Identity, hidden: int = 0, width: int = 24) -> nn.Sequential:
+    """The same layers, and classes instead of a picture: (N, 3, H, W) -> (N, 10).
+
+    The mean over the positions, then one Linear layer, or, with `hidden` units, Linear, BatchNorm, ReLU,
+    Linear.
+    """
+    head: list[nn.Module] = [nn.Linear(width, 10)]
+    if hidden:
+        head = [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 10)]
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*build_layers(gate, width, (1, 1, 1)), *pool, *head)

@@ -1,0 +1,211 @@
+"""The painting puzzle has the properties that the notebooks' text relies on."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from seblock import cost, puzzles
+from seblock.blocks import SqEx
+from seblock.puzzles import painter
+
+
+@pytest.fixture(scope="module", params=["train", "test"])
+def puzzle(request):
+    return request.param, puzzles.painting_puzzle(400, seed=3, part=request.param)
+
+
+def test_a_puzzle_has_the_promised_shapes_and_range(puzzle):
+    _, p = puzzle
+    assert p.x.shape == (400, 3, 20, 20)
+    assert p.target.shape == p.other.shape == (400, 1, 20, 20)
+    assert p.cue.shape == (400,)
+    assert set(p.cue.tolist()) == {0, 1}
+    assert p.x.min() == 0
+    assert p.x.max() == 1
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_seed_repeats_its_puzzle_exactly_and_another_seed_does_not(part):
+    state = torch.get_rng_state()
+    first, again, another = (puzzles.painting_puzzle(20, seed, part) for seed in (5, 5, 6))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.x, another.x)
+    assert not torch.equal(first.cue, another.cue)
+    assert torch.equal(torch.get_rng_state(), state)  # the notebook's own random numbers stay as they are
+
+
+def test_the_two_parts_differ_for_the_same_seed_and_train_is_the_default():
+    train, test = puzzles.painting_puzzle(20, 5), puzzles.painting_puzzle(20, 5, "test")
+    assert torch.equal(train.x, puzzles.painting_puzzle(20, 5, "train").x)
+    assert not torch.equal(train.x, test.x)
+
+
+def test_the_target_is_the_digit_in_the_channel_that_the_cue_names(puzzle):
+    _, p = puzzle
+    for x, target, other, cue in zip(*p[:3], p.cue.tolist(), strict=True):
+        assert torch.equal(target[0], x[cue])
+        assert torch.equal(other[0], x[1 - cue])
+        assert not torch.equal(target, other)
+
+
+def test_the_classes_are_those_of_the_digits_drawn(puzzle):
+    part, p = puzzle
+    digits = load_digits()
+    chosen = slice(-300, None) if part == "test" else slice(None, -300)
+    known = {
+        (image / 16).astype("float32").tobytes(): int(label)
+        for image, label in zip(digits.images[chosen], digits.target[chosen])
+    }
+    for pictures, classes in ((p.target, p.named), (p.other, p.unnamed)):
+        for picture, label in zip(pictures[:50, 0], classes[:50]):
+            corners = [(top, left) for top in range(6) for left in range(6)]
+            cuts = (picture[top : top + 8, left : left + 8] for top, left in corners)
+            whole = (cut for cut in cuts if cut.sum() == picture.sum())
+            assert int(label) in {known.get(cut.contiguous().numpy().tobytes()) for cut in whole}
+
+
+def test_a_picture_is_right_if_it_is_nearer_to_the_named_digit(puzzle):
+    _, p = puzzle
+    assert p.painted(p.target).all()
+    assert not p.painted(p.other).any()
+    assert p.painted(0.51 * p.target + 0.49 * p.other).all()
+    assert not p.painted(0.49 * p.target + 0.51 * p.other).any()
+
+
+def test_upright_stripes_name_the_first_channel_and_level_stripes_the_second(puzzle):
+    _, p = puzzle
+    light_dark = torch.tensor([1.0, 0, 1, 0])
+    for patch, cue in zip(p.x[:, 2, 16:, 16:], p.cue.tolist(), strict=True):
+        lines = patch.unbind(0) if cue == 0 else patch.unbind(1)  # upright stripes: all rows are alike
+        assert all(torch.equal(line, light_dark) for line in lines)
+
+
+def test_nothing_but_the_patch_is_in_the_third_channel_and_it_is_equally_bright_for_both_cues(puzzle):
+    _, p = puzzle
+    assert torch.equal(p.x[:, 2].sum((1, 2)), torch.full((400,), 8.0))
+    assert torch.equal(p.x[:, 2, 16:, 16:].sum((1, 2)), torch.full((400,), 8.0))
+
+
+def test_digits_stay_four_steps_or_more_from_the_patch(puzzle):
+    _, p = puzzle
+    rows, columns = p.x[:, :2].amax((0, 1)).nonzero().unbind(1)
+    steps = torch.maximum((16 - rows).clamp(min=0), (16 - columns).clamp(min=0))
+    assert steps.min() >= 4
+    assert rows.min() == columns.min() == 0
+    assert rows.max() == 12  # digits fill their eight rows, though seldom their eight columns
+    assert columns.max() <= 12
+
+
+def test_both_cues_occur_about_equally_often(puzzle):
+    _, p = puzzle
+    assert 170 < p.cue.sum() < 230  # three standard deviations
+
+
+@pytest.fixture(scope="module")
+def where():
+    """The places in scikit-learn's list, by the pixels of a digit."""
+    places = {}
+    for place, image in enumerate(load_digits().images):
+        places.setdefault(image.astype(np.uint8).tobytes(), []).append(place)
+    return places
+
+
+def digit_in(channel, where):
+    """Which of scikit-learn's digits lies in a channel, and its top left corner there."""
+    pixels = (channel * 16).round().to(torch.uint8)
+    found = set()
+    for top in range(13):
+        for left in range(13):
+            window = pixels[top : top + 8, left : left + 8]
+            if window.sum(dtype=torch.int64) == pixels.sum(dtype=torch.int64):
+                places = where.get(window.contiguous().numpy().tobytes(), [])
+                found.update((place, top, left) for place in places)
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_digits_are_whole_of_two_classes_and_of_their_own_part_and_lie_everywhere(puzzle, where):
+    part, p = puzzle
+    labels = load_digits().target
+    seen = [[digit_in(channel, where) for channel in x[:2]] for x in p.x]
+    for (first, *_), (second, *_) in seen:
+        assert labels[first] != labels[second]
+        assert all((digit >= 1797 - 300) == (part == "test") for digit in (first, second))
+    for channel in range(2):
+        digits, tops, lefts = zip(*(pair[channel] for pair in seen), strict=True)
+        assert {int(labels[digit]) for digit in digits} == set(range(10))
+        assert set(zip(tops, lefts, strict=True)) == {(i, j) for i in range(6) for j in range(6)}
+
+
+def test_a_misspelt_part_of_the_digits_is_refused() -> None:
+    with pytest.raises(ValueError, match="tset"):
+        puzzles.painting_puzzle(2, seed=0, part="tset")
+
+
+# The networks.
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def a_gate(channels):
+    return SqEx(channels, reduction=4)
+
+
+def test_the_painter_has_11185_parameters_and_12139_with_gates():
+    assert count(painter()) == 11_185
+    assert count(painter(a_gate)) == 12_139
+
+
+@pytest.mark.parametrize("gate", [nn.Identity, a_gate])
+def test_the_painter_paints_one_map_of_the_same_size(gate):
+    assert painter(gate)(torch.rand(5, 3, 20, 20)).shape == (5, 1, 20, 20)
+
+
+# Eval mode: in training, BatchNorm's statistics carry something from every position to every other.
+def gradient_of_the_digits_pixels(gate):
+    network, x = painter(gate).eval(), torch.rand(2, 3, 20, 20, requires_grad=True)
+    painted = network(x)[:, 0, :13, :13]  # where digits can lie
+    return torch.autograd.grad(painted.square().sum(), x)[0]
+
+
+def test_the_plain_painter_cannot_see_the_cue_from_where_the_digits_are():
+    gradient = gradient_of_the_digits_pixels(nn.Identity)
+    assert torch.equal(gradient[:, :, 16:, 16:], torch.zeros(2, 3, 4, 4))
+    assert gradient[:, :, :16, :16].any(dim=(2, 3)).all()
+    assert gradient[:, :, 15, 15].any()  # three 3×3 convolutions reach three positions and no further
+
+
+def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():
+    gradient = gradient_of_the_digits_pixels(a_gate)
+    assert (gradient[:, 2, 16:, 16:] != 0).all()
+
+
+def test_an_added_term_adds_one_number_to_each_map() -> None:
+    torch.manual_seed(0)
+    module = puzzles.AddedTerm(8)
+    x = torch.randn(2, 8, 5, 3)
+    w1, b1, w2, b2 = (p.detach() for p in module.parameters())
+    term = torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2
+    torch.testing.assert_close(module(x) - x, term[:, :, None, None].expand_as(x))
+
+
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_a_reader_is_the_painter_s_layers_a_mean_and_a_head(hidden: int) -> None:
+    torch.manual_seed(0)
+    network = puzzles.reader(hidden=hidden, width=6).eval()
+    x = torch.rand(3, 3, 20, 20)
+    head = network[14:]
+    assert network(x).shape == (3, 10)
+    torch.testing.assert_close(network(x), head(network[:12](x).mean((2, 3))))
+    assert len(head) == (4 if hidden else 1)
+
+
+def test_the_larger_head_has_about_as_many_parameters_as_the_gates() -> None:
+    gated = cost.parameters(puzzles.reader(lambda channels: SqEx(channels, 4)))
+    headed = cost.parameters(puzzles.reader(hidden=32))
+    assert headed <= gated
+    assert gated - headed < 20
