@@ -105,17 +105,17 @@ def test_gates_have_their_rows_for_every_epoch_where_asked_and_plain_networks_ha
 
 
 def test_the_statistics_are_those_of_the_weights_that_are_left(whole, cifar):
-    from seblock import data, networks
+    from seblock import cifar10, networks
 
     network = networks.named("se_resnet8").eval()
     network.load_state_dict(trained_weights(whole / "tables" / "fleet_se_resnet8_4_0.safetensors"))
-    test = data.cifar10(cifar, "test", 48)
+    test = cifar10.load(cifar, "test", 48)
     s = []
     for module in network.modules():
         if type(module).__name__ == "SELayer":
             module.fc.register_forward_hook(lambda *call: s.append(call[2]))
     with torch.no_grad():
-        network(data.normalised(test.x))
+        network(cifar10.normalise(test.x))
     rows = [row for row in rows_of(whole, "fleet_gates") if row["epoch"] == "4"]
     for row, gate in zip(rows, s, strict=True):
         gate = gate.double()

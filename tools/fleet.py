@@ -113,7 +113,7 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
     """Statistics of every gate over images: a row a block, and a row a block and class."""
     import torch
 
-    from seblock import blocks, data, gates
+    from seblock import blocks, cifar10, gates
 
     names = [
         name
@@ -122,7 +122,7 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
     ]
     if not names:
         return [], []
-    batches = zip(data.normalised(images.x).split(500), images.y.split(500), strict=True)
+    batches = zip(cifar10.normalise(images.x).split(500), images.y.split(500), strict=True)
     recorded = gates.record(network, batches, names)
     rows, classes = [], []
     for name, s in recorded.s.items():
@@ -168,21 +168,21 @@ def train_one(settings_: dict[str, Any], closely: bool, directory: Path, out: Pa
     """
     import torch
 
-    from seblock import data, train
+    from seblock import cifar10, train
 
     torch.set_num_threads(1)
     settings = train.Settings(**{**settings_, "sizes": tuple(settings_.get("sizes", ()))})
     some = 2000
 
-    def note_gates(run: train.Run, test: data.Images) -> None:
+    def note_gates(run: train.Run, test: cifar10.Images) -> None:
         epoch = len(run.log)
-        rows, _ = gate_rows(run.network, data.Images(test.x[:some], test.y[:some]), epoch)
+        rows, _ = gate_rows(run.network, cifar10.Images(test.x[:some], test.y[:some]), epoch)
         write_whole(out / f"gates_{epoch}.json", json.dumps(rows).encode())
 
     run = train.run(
         settings, directory, out, resume=True, bar=False, after_epoch=note_gates if closely else None
     )
-    test = data.cifar10(directory, "test", settings.images)
+    test = cifar10.load(directory, "test", settings.images)
     rows, classes = gate_rows(run.network, test, settings.epochs)
     if closely:
         each = (json.loads((out / f"gates_{n}.json").read_text()) for n in range(1, settings.epochs))
