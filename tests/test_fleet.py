@@ -107,7 +107,7 @@ def test_gates_have_their_rows_for_every_epoch_where_asked_and_plain_networks_ha
 def test_the_statistics_are_those_of_the_weights_that_are_left(whole, cifar):
     from seblock import cifar10, networks
 
-    network = networks.named("se_resnet8").eval()
+    network = networks.build("se_resnet8").eval()
     network.load_state_dict(trained_weights(whole / "tables" / "fleet_se_resnet8_4_0.safetensors"))
     test = cifar10.load(cifar, "test", 48)
     s = []
