@@ -1,0 +1,121 @@
+"""What the prose states: each number stands in an output, in code or in the paper's tables; formulas hold."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from seblock import paper
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NEAR = 8
+"""Cells away, before or behind, in which a number of the prose is looked for."""
+
+HARMLESS = 12
+"""Whole numbers up to this one count things that stand in the same sentence, if no unit follows."""
+
+REASONS: dict[str, dict[str, str]] = {}
+"""Numbers that no cell can show, by file, each with a reason."""
+
+NUMBER = re.compile(r"(?<![\w.,−-])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])(\s?%|\s?‰)?")
+
+
+class Number(NamedTuple):
+    """A number as it is written."""
+
+    text: str
+    value: float
+    decimals: int
+    percent: bool
+
+
+def numbers(text: str) -> Iterator[Number]:
+    """The numbers of a text; 38,400 is one, 3 × 3 are two."""
+    for found in NUMBER.finditer(text):
+        bare = found[0].removesuffix("%").strip().replace(",", "").replace("−", "-")
+        yield Number(found[0].strip(), float(bare), len(bare.partition(".")[2]), bool(found[1]))
+
+
+LEFT_OUT = [
+    r"```.*?```",  # a solution's code
+    r"<!--.*?-->",
+    r"^#+ .*$",  # a heading's number
+    r"^★.*$",
+    r"\*Optional, .*?\*",
+    r"\*\*\d+\.\*\*",  # an exercise's number
+    r"\]\([^)]*\)",  # a link's target
+    r"`[^`]*`",
+    r"https?://\S+",
+    r"arXiv \S+",
+    r"(?:Table|Tables|Fig\.|Eq\.|Section|notebook|Notebook|version|torch|Python|CVPR|seed) [\d.]+",
+    r"&#?\w+;",
+]
+
+
+def prose(source: str) -> str:
+    """A Markdown cell without what is no statement."""
+    for pattern in LEFT_OUT:
+        source = re.sub(pattern, " ", source, flags=re.DOTALL | re.MULTILINE)
+    return source.replace("{,}", ",").replace("\\,", " ").replace("\\%", "%")
+
+
+def shown(cell: dict) -> str:
+    """A code cell's source and all that its outputs say in words."""
+    texts = ["".join(cell["source"])]
+    for output in cell.get("outputs", []):
+        texts.append("".join(output.get("text", "")))
+        data = output.get("data", {})
+        texts += ["".join(data.get(kind, "")) for kind in ("text/plain", "text/markdown")]
+    return "\n".join(texts)
+
+
+def agrees(stated: Number, found: Number) -> bool:
+    """Whether a number of an output, rounded as the prose rounds, is the stated one; 0.095 is 9.5 %."""
+
+    def same(value: float, decimals: int) -> bool:
+        if decimals < stated.decimals:
+            return value == stated.value
+        return abs(abs(value) - abs(stated.value)) <= 0.5001 * 10.0**-stated.decimals
+
+    if stated.percent == found.percent and same(found.value, found.decimals):
+        return True
+    as_percent = stated.percent and not found.percent and found.decimals >= 2
+    return as_percent and same(100 * found.value, found.decimals - 2)
+
+
+PAPER = list(numbers(re.sub(r"[\"'{}()\[\]:]", " ", json.dumps({
+    name: {str(key): value for key, value in table.items()} if isinstance(table, dict) else table
+    for name, table in vars(paper).items() if name.isupper()
+}, default=str))))
+
+
+def unsupported(cells: list[dict], reasons: dict[str, str]) -> list[str]:
+    """The statements whose number stands nowhere near by, with the words around them."""
+    told = []
+    for place, cell in enumerate(cells):
+        if cell["cell_type"] != "markdown":
+            continue
+        text = prose("".join(cell["source"]))
+        near = cells[max(0, place - NEAR) : place + NEAR + 1]
+        found = [n for other in near if other["cell_type"] == "code" for n in numbers(shown(other))]
+        if "Table" in "".join(cell["source"]):
+            found += PAPER
+        for stated in numbers(text):
+            small = stated.value == int(stated.value) and abs(stated.value) <= HARMLESS and not stated.decimals
+            if (small and not stated.percent) or stated.text in reasons:
+                continue
+            if not any(agrees(stated, other) for other in found):
+                at = text.find(stated.text)
+                told.append(f"cell {place}: {stated.text!r} in …{' '.join(text[max(0, at - 50) : at + 40].split())}…")
+    return told
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_number_in_prose_stands_near_by_in_an_output_in_code_or_in_the_papers_tables(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not unsupported(cells, REASONS.get(path.name, {}))
