@@ -37,11 +37,16 @@ REFUSED_TEX = re.compile(
 )
 """TeX that MathJax knows, and that GitHub refuses or that needs more than the one formula it stands in."""
 UNATTEMPTED = "Not attempted yet"
+PREREQUISITES = re.compile(r"\*\*(Prerequisites|Takes for granted):\*\*")
 
 Cell = dict[str, Any]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+LOOKED_UP = [path for path in NOTEBOOKS if path.stem in ("16_source_words", "glossary")]
+"""Tables to look things up in: Markdown alone, without guesses or exercises."""
+LESSONS = [path for path in NOTEBOOKS if path not in LOOKED_UP]
+every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 every_notebook_with_exercises = pytest.mark.parametrize(
-    "path", [path for path in NOTEBOOKS if not path.stem.startswith("00")], ids=lambda path: path.stem
+    "path", [path for path in LESSONS if not path.stem.startswith("00")], ids=lambda path: path.stem
 )
 
 
@@ -241,10 +246,15 @@ def test_notebook_begins_with_a_title_the_minutes_and_what_it_takes_for_granted(
     assert first["cell_type"] == "markdown"
     assert first["source"].startswith("# ")
     assert re.search(r"\d+ minutes", first["source"])
-    assert "Takes for granted" in first["source"]
+    assert PREREQUISITES.search(first["source"])
 
 
-@every_notebook
+@pytest.mark.parametrize("path", LOOKED_UP, ids=lambda path: path.stem)
+def test_what_is_looked_up_has_no_code_but_the_setup_cell(path: Path) -> None:
+    assert [cell["id"] for _, cell in cells(path, "code")] == ["setup"]
+
+
+@every_lesson
 def test_notebook_asks_for_two_guesses_each_answered_by_the_next_cell(path: Path) -> None:
     guesses = [(i, cell) for i, cell in cells(path, "markdown") if "**Guess" in cell["source"]]
     assert len(guesses) >= 2
@@ -423,7 +433,7 @@ def test_a_fork_writes_its_address_once(fork: Path) -> None:
         opens = f"https://colab.research.google.com/github/a-fork/of.it/blob/main/notebooks/{name}"
         title, badge, rest = first["source"].split("\n\n", 2)
         assert (title[:2], badge) == ("# ", f"[![Open in Colab](colab.svg)]({opens})"), name
-        assert "Takes for granted" in rest, name
+        assert PREREQUISITES.search(rest), name
         assert second["source"].endswith("%pip install --quiet --no-deps git+https://github.com/a-fork/of.it")
         assert "OWNER" not in text, name
     assert (ROOT / "notebooks" / "colab.svg").is_file()
