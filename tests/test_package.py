@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import seblock
-from seblock import blocks, cifar10, moved, networks, photos, puzzles
+from seblock import blocks, cifar10, convert, moved, networks, photos, puzzles
 
 
 def run_python(code, *options):
@@ -79,6 +79,7 @@ FORMER = {
         "download_cifar10": cifar10.download,
         "normalised": cifar10.normalise,
     },
+    "seblock.fast": {"convert": convert.to_fast, "Conversion": convert.Conversion},
     "seblock.networks": {
         "named": networks.build,
         "AddedTerm": puzzles.AddedTerm,
