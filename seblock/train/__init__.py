@@ -1,0 +1,1 @@
+from seblock.train.loop import *  # noqa: F403
