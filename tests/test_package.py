@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import seblock
-from seblock import blocks, cifar10, convert, moved, networks, photos, puzzles
+from seblock import blocks, cifar10, convert, moved, networks, photos, puzzles, train
+from seblock.train import checkpoint, processes, recipe
 
 
 def run_python(code, *options):
@@ -86,6 +87,21 @@ FORMER = {
         "layers": puzzles.build_layers,
         "painter": puzzles.painter,
         "reader": puzzles.reader,
+    },
+    "seblock.train": {
+        "FAILURES": processes.FAILURES,
+        "together": processes.fail_together,
+        "added_up": processes.add_up,
+        "depart": processes.leave_group,
+        "watched": train.train_epoch,
+        "side_of": recipe.choose_side,
+        "start_at": train.set_beta,
+        "grouped": train.group_parameters,
+        "scheduled": train.make_schedule,
+        "replace": checkpoint.write_file,
+        "alone": checkpoint.lock_folder,
+        "held": checkpoint.make_savable,
+        "started": train.start_run,
     },
 }
 
