@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.blocks import ours, peers
-from benchmarks.command import options_of, parser, result_name
-from benchmarks.measure import Row, bytes_moved, compared, interleaved, peak_memory, report, seconds
+from benchmarks.command import make_parser, read_options, result_name
+from benchmarks.measure import Row, bytes_moved, compare, interleave, peak_memory, report, seconds
 
 JUDGED = [(32, 256, 56, 56), (32, 512, 28, 28), (32, 64, 56, 56), (32, 1024, 14, 14)]
 SMALL = [(128, 64, 8, 8), (128, 32, 16, 16), (128, 16, 32, 32), (32, 2048, 7, 7)]
@@ -56,8 +56,8 @@ def table(shape: tuple[int, ...], layout: str, rounds: int, compiled: bool, **to
     calls["copy", "copy_"] = partial(copy.copy_, u.detach())
     calls["copy", "clone"] = u.detach().clone
     timed = {name: partial(seconds, call, to["device"]) for name, call in calls.items()}
-    interleaved(timed, rounds=3)  # compiles, and lets the allocator settle
-    measured = interleaved(timed, rounds)
+    interleave(timed, rounds=3)  # compiles, and lets the allocator settle
+    measured = interleave(timed, rounds)
     copied = median(measured["copy", "copy_"]) / (2 * u.nbytes)  # seconds a byte: u read, the copy written
 
     rows = []
@@ -67,7 +67,7 @@ def table(shape: tuple[int, ...], layout: str, rounds: int, compiled: bool, **to
         row["MB"] = peak_memory(calls[passes, name], to["device"]) / 1e6
         if passes in PASSES:
             fastest = min((measured[passes, peer] for peer in peers()), key=median)
-            row |= compared(times, fastest, to="peer")
+            row |= compare(times, fastest, to="peer")
             row["to floor"] = median(times) / (copied * bytes_moved(shape, passes, u.itemsize))
         rows.append(row)
     return rows
@@ -85,11 +85,11 @@ def summary(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    made = parser(__doc__, rounds=50)
-    made.add_argument("--judged", action="store_true", help="the four large shapes alone")
-    made.add_argument("--compiled", action="store_true", help="each block compiled, too")
-    made.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
-    options = options_of(made)
+    parser = make_parser(__doc__, rounds=50)
+    parser.add_argument("--judged", action="store_true", help="the four large shapes alone")
+    parser.add_argument("--compiled", action="store_true", help="each block compiled, too")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    options = read_options(parser)
     to = {"device": options.device, "dtype": getattr(torch, options.dtype)}
     rows = []
     for shape, layout in product(JUDGED if options.judged else SMALL + JUDGED, LAYOUTS):

@@ -13,13 +13,13 @@ ALLOCATORS = ["default", "tuned", "jemalloc"]
 VARIABLES = ["LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"]
 
 
-def parser(doc: str | None, rounds: int) -> argparse.ArgumentParser:
-    """A parser with `--rounds`, `--allocator` and `--device`; `doc` is the help's first part."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
-    made.add_argument("--rounds", type=int, default=rounds, help=f"calls of each (default: {rounds})")
-    made.add_argument("--allocator", choices=ALLOCATORS, default="default")
-    made.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    return made
+def make_parser(doc: str | None, rounds: int) -> argparse.ArgumentParser:
+    """Make a parser with `--rounds`, `--allocator` and `--device`; `doc` is the help's first part."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"calls of each (default: {rounds})")
+    parser.add_argument("--allocator", choices=ALLOCATORS, default="default")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    return parser
 
 
 def environment(allocator: str) -> dict[str, str] | None:
@@ -37,13 +37,13 @@ def environment(allocator: str) -> dict[str, str] | None:
     return {"LD_PRELOAD": library} if library and sys.platform == "linux" else None
 
 
-def options_of(made: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command's options, in a process that has the allocator they name.
+def read_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command's options, in a process that has the allocator they name.
 
     A process without it runs the command again with it, and leaves; where the allocator can't be had, it
     says so and leaves.
     """
-    options = made.parse_args()
+    options = parser.parse_args()
     wanted = environment(options.allocator)
     if wanted is None:
         print(f"Skipped: no {'glibc' if options.allocator == 'tuned' else 'libjemalloc'} was found.")

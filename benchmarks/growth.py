@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.block import both
 from benchmarks.blocks import Build, ours
-from benchmarks.command import options_of, parser, result_name
-from benchmarks.measure import Row, bytes_moved, interleaved, report, seconds
+from benchmarks.command import make_parser, read_options, result_name
+from benchmarks.measure import Row, bytes_moved, interleave, report, seconds
 from seblock import cost
 from seblock.blocks import SELayer
 from seblock.plots import BLUE, GREEN, GREY, ORANGE, RED, Picture, canvas, png, styled
@@ -50,12 +50,12 @@ def call(build: Build, n: int, c: int, side: int, r: int, device: str) -> Callab
     return partial(seconds, partial(both, build(c, r).to(device), u.requires_grad_(), g), device)
 
 
-def measured(rounds: int, device: str) -> list[Row]:
+def measure(rounds: int, device: str) -> list[Row]:
     """A row for each value that is varied and each of our blocks; all of them in the same rounds."""
     sizes = {tuple((BASE | {name: value}).values()) for name, values in VARIED.items() for value in values}
     calls = {(name, *size): call(build, *size, device) for name, build in ours().items() for size in sizes}
-    interleaved(calls, rounds=3)
-    times = interleaved(calls, rounds)
+    interleave(calls, rounds=3)
+    times = interleave(calls, rounds)
     rows = []
     for varied, name in product(VARIED, ours()):
         for size in (BASE | {varied: value} for value in VARIED[varied]):
@@ -90,8 +90,8 @@ def picture(rows: list[Row], allocator: str) -> Picture:
 
 
 def main() -> None:
-    options = options_of(parser(__doc__, rounds=20))
-    rows = measured(options.rounds, options.device)
+    options = read_options(make_parser(__doc__, rounds=20))
+    rows = measure(options.rounds, options.device)
     name = result_name("growth", options)
     path = report(name, rows, allocator=options.allocator, rounds=options.rounds)
     figure, _ = picture(rows, options.allocator)

@@ -28,7 +28,7 @@ Maps that do not stay in the cache between the mean and the product pass once mo
 """
 
 
-def interleaved(calls: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
+def interleave(calls: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
     """What each call returned in each round. Every round makes each call once, in an order of its own,
     so that a machine that is busy for a while slows all of them alike."""
     order, shuffle = list(calls), random.Random(0).shuffle
@@ -90,7 +90,7 @@ def interval(times: Sequence[float], others: Sequence[float]) -> tuple[float, fl
     return float(low), float(high)
 
 
-def compared(times: Sequence[float], others: Sequence[float], to: str) -> Row:
+def compare(times: Sequence[float], others: Sequence[float], to: str) -> Row:
     """Cells of a row: the ratio of the medians, and the interval that the rounds' noise leaves it."""
     low, high = interval(times, others)
     return {f"to {to}": median(times) / median(others), "from": low, "up to": high}

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from benchmarks.block import LAYOUTS
 from benchmarks.blocks import Build, ours, peers
-from benchmarks.command import options_of, parser, result_name
-from benchmarks.measure import Row, compared, interleaved, peak_memory, report, seconds
+from benchmarks.command import make_parser, read_options, result_name
+from benchmarks.measure import Row, compare, interleave, peak_memory, report, seconds
 from seblock.networks import Gate, cifar_resnet, imagenet_resnet, small_reduction
 
 NETWORKS: dict[str, tuple[Callable[[Gate], nn.Module], tuple[int, ...], int]] = {
@@ -51,20 +51,20 @@ def table(name: str, layout: str, rounds: int, device: str) -> list[Row]:
         optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
         steps[label] = partial(step, network, optimizer, images, labels)
     timed = {label: partial(seconds, call, device) for label, call in steps.items()}
-    interleaved(timed, rounds=1)
-    measured = interleaved(timed, more * rounds)
+    interleave(timed, rounds=1)
+    measured = interleave(timed, more * rounds)
     fastest = min(median(measured[peer]) for peer in peers())
     return [
         {"network": name, "layout": layout, "gate": label, "rounds": len(times)}
         | {"ms": 1e3 * median(times), "MB": peak_memory(steps[label], device) / 1e6}
-        | compared(times, measured["none"], to="none")
+        | compare(times, measured["none"], to="none")
         | {"to fastest peer": median(times) / fastest}
         for label, times in measured.items()
     ]
 
 
 def main() -> None:
-    options = options_of(parser(__doc__, rounds=5))
+    options = read_options(make_parser(__doc__, rounds=5))
     rows = []
     for name, layout in product(NETWORKS, LAYOUTS):
         rows += table(name, layout, options.rounds, options.device)

@@ -21,7 +21,7 @@ import psutil
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from benchmarks.measure import Row, compared, interleaved, report, seconds
+from benchmarks.measure import Row, compare, interleave, report, seconds
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 FLOOR = "import matplotlib\nimport torch"
@@ -91,14 +91,14 @@ def lessons(notebooks: Sequence[Path], rounds: int) -> list[Row]:
         floor = Path(folder) / "floor.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(FLOOR)]), floor)
         asyncio.run(lesson(floor))  # the files' first reading
-        runs = interleaved(
+        runs = interleave(
             {path.stem: lambda path=path: asyncio.run(lesson(path)) for path in (floor, *notebooks)}, rounds
         )
     times = {name: [run.seconds for run in all_runs] for name, all_runs in runs.items()}
     peaks = {name: median(run.peak / 1e6 for run in all_runs) for name, all_runs in runs.items()}
     rows = [
         {"what": name, "seconds": median(times[name])}
-        | compared(times[name], times["floor"], to="floor")
+        | compare(times[name], times["floor"], to="floor")
         | {"peak MB": peaks[name], "peak to floor": peaks[name] / peaks["floor"]}
         for name in runs
     ]
@@ -117,10 +117,10 @@ def imports(rounds: int) -> list[Row]:
         return seconds(partial(subprocess.run, [sys.executable, "-c", statement], check=True))
 
     calls = {statement: partial(run, statement) for statement in IMPORTS}
-    interleaved(calls, rounds=1)  # the files' first reading
-    times = interleaved(calls, rounds)
+    interleave(calls, rounds=1)  # the files' first reading
+    times = interleave(calls, rounds)
     return [
-        {"what": statement, "seconds": median(taken)} | compared(taken, times[IMPORTS[0]], to="floor")
+        {"what": statement, "seconds": median(taken)} | compare(taken, times[IMPORTS[0]], to="floor")
         for statement, taken in times.items()
     ]
 

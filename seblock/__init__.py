@@ -6,6 +6,7 @@ networks    residual networks that take any channel gate at any placement
 cost        parameters and multiply-adds
 gates       find, record, summarise and change the gates of any network
 fast        the block with its backward pass written by hand
+convert     put the fast block in the place of a network's gates, and undo it
 photos      two photos, filters a person can name, the gate set by hand
 puzzles     the painting puzzle, and the networks that solve it or cannot
 cifar10     CIFAR-10: fetched, read, normalised

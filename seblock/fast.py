@@ -1,4 +1,4 @@
-"""The SE block with its backward pass written by hand, and the way to put it into a trained network.
+"""The SE block with its backward pass written by hand; `convert` puts it into a trained network.
 
 With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (notebook 08 derives them, without biases):
 
@@ -11,8 +11,7 @@ With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (note
     ∂L/∂u = s ⊙ g + ∂L/∂z / (H · W)             (N, C, H, W)
 """
 
-import copy
-import inspect
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import torch
@@ -22,7 +21,7 @@ from torch.autograd import forward_ad
 
 from seblock.blocks import excitation
 from seblock.functional import excite, expect_maps, rescale, squeeze
-from seblock.gates import cuda_devices, evaluating, is_gate
+from seblock.moved import hand_on
 
 Layer = nn.Linear | nn.Conv2d
 """The convolution being 1×1."""
@@ -64,9 +63,9 @@ class FastSELayer(nn.Module):
         if not _is_ordinary(x, *weights):
             w1, b1, w2, b2 = weights
             return rescale(x, excite(squeeze(x), w1, w2, b1, b2))
-        if _autocast(x):
-            kind = torch.get_autocast_dtype(x.device.type)
-            weights = tuple(None if w is None else w.to(kind) for w in weights)
+        if _is_autocast_on(x):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            weights = tuple(None if w is None else w.to(dtype) for w in weights)
         if not torch.is_grad_enabled():
             return rescale(x, _gates(x, *weights)[2])
         output: Tensor = _Block.apply(x, *weights)
@@ -80,13 +79,21 @@ def _is_as_built(fc: nn.Sequential) -> bool:
         len(parts) == 4
         and type(parts[1]) is nn.ReLU
         and type(parts[3]) is nn.Sigmoid
-        and _is_linear(parts[0])
-        and _is_linear(parts[2])
-        and not any(map(_hooks, (fc, *parts)))
+        and is_linear(parts[0])
+        and is_linear(parts[2])
+        and not any(map(has_hooks, (fc, *parts)))
     )
 
 
-def _hooks(module: nn.Module) -> bool:
+def is_linear(layer: nn.Module) -> TypeGuard[Layer]:
+    """Whether it is a linear layer, or a convolution that is one at each position."""
+    if type(layer) is nn.Conv2d:
+        same = layer.kernel_size == layer.stride == (1, 1) and layer.padding in (0, (0, 0), "valid")
+        return same and layer.groups == 1
+    return type(layer) is nn.Linear
+
+
+def has_hooks(module: nn.Module) -> bool:
     """Whether something is to be called when the module is, forward or backward."""
     return bool(
         module._forward_hooks
@@ -96,17 +103,17 @@ def _hooks(module: nn.Module) -> bool:
     )
 
 
-def _autocast(x: Tensor) -> bool:
+def _is_autocast_on(x: Tensor) -> bool:
     """Whether autocast holds for tensors such as x; a device may have none, meta for one."""
-    kind = x.device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def _is_ordinary(x: Tensor, *weights: Tensor | None) -> bool:
     """Whether nothing but a plain call, and perhaps a plain backward pass, is asked for."""
     tensors = [t for t in (x, *weights) if t is not None]
     types = {t.dtype for t in tensors}
-    if _autocast(x):
+    if _is_autocast_on(x):
         types_fit = torch.float64 not in types  # which autocast leaves alone
     else:
         types_fit = len(types) == 1  # if not, PyTorch has an error to raise
@@ -130,49 +137,72 @@ class _Block(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         u, w1, b1, w2, b2, z, h, s = ctx.saved_tensors
-        of_u, of_w1, of_b1, of_w2, of_b2 = ctx.needs_input_grad
-        size = u.shape[2] * u.shape[3]
-        # False where this gradient will be differentiated again, or many are taken at once.
-        plain = not (torch.is_grad_enabled() or _is_batched(g))
-        if not plain:
+        if torch.is_grad_enabled() or _is_batched(g):  # differentiated again, or many gradients at once
             z, h, s = _gates(u, w1, b1, w2, b2)  # again, as functions of u and the weights
-        grad_u = grad_w1 = grad_b1 = grad_w2 = grad_b2 = None
-
-        rows = plain and _maps_are_rows(u) and _maps_are_rows(g)
-        product = None
-        if rows:
-            (grad_s,) = _sums_of_products([(g.flatten(0, 1)[None], u.flatten(0, 1)[None])])
-            grad_s = grad_s.view(s.shape)
-        elif plain and _images_are_columns(u) and _images_are_columns(g):
-            grad_s = _sums_by_bands(g, u)
+            go_over_maps = _over_any_maps
+        elif _maps_are_rows(u) and _maps_are_rows(g):
+            go_over_maps = _over_rows
+        elif _images_are_columns(u) and _images_are_columns(g):
+            go_over_maps = _over_columns
         else:
-            product = u * g
-            if plain and product.dtype is not torch.float16:  # whose smallest numbers hold sums, but no means
-                grad_s = _mean(product) * size
-            else:
-                grad_s = product.sum((2, 3))
-        grad_s = grad_s.to(s.dtype)
-        grad_a2 = grad_s * (1 - s) * s
-        if of_w2:
-            grad_w2 = grad_a2.T @ h
-        if of_b2:
-            grad_b2 = grad_a2.sum(0)
-        if of_u or of_w1 or of_b1:
-            grad_a1 = (grad_a2 @ w2).masked_fill(h <= 0, 0)
-        if of_w1:
-            grad_w1 = grad_a1.T @ z
-        if of_b1:
-            grad_b1 = grad_a1.sum(0)
-        if of_u:
-            grad_z = (grad_a1 @ w1 / size).to(u.dtype)
-            if rows:
-                grad_u = _scaled_and_shifted(g, s.to(u.dtype), grad_z)
-            elif plain:  # in the product's memory if there is one, as fresh memory costs more than arithmetic
-                out = product if type(product) is Tensor else None
-                grad_u = torch.addcmul(grad_z[:, :, None, None], g, s[:, :, None, None], out=out)
-            else:
-                grad_u = rescale(g, s) + grad_z[:, :, None, None]
-        return grad_u, grad_w1, grad_b1, grad_w2, grad_b2
+            go_over_maps = _over_product
+        grad_s, finish = go_over_maps(g, u)
+        grad_z, *grads = _excite_backward(grad_s.to(s.dtype), w1, w2, z, h, s, ctx.needs_input_grad)
+        grad_u = None
+        if grad_z is not None:
+            grad_u = finish(s, (grad_z / (u.shape[2] * u.shape[3])).to(u.dtype))
+        return grad_u, *grads
+
+
+def _excite_backward(
+    grad_s: Tensor, w1: Tensor, w2: Tensor, z: Tensor, h: Tensor, s: Tensor, wanted: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    """∂L/∂z, ∂L/∂W₁, ∂L/∂b₁, ∂L/∂W₂ and ∂L/∂b₂ from ∂L/∂s, (N, C): each that is wanted, None for others."""
+    for_z, for_w1, for_b1, for_w2, for_b2 = wanted
+    grad_a2 = grad_s * (1 - s) * s
+    grad_w2 = grad_a2.T @ h if for_w2 else None
+    grad_b2 = grad_a2.sum(0) if for_b2 else None
+    if not (for_z or for_w1 or for_b1):
+        return None, None, None, grad_w2, grad_b2
+    grad_a1 = (grad_a2 @ w2).masked_fill(h <= 0, 0)
+    grad_w1 = grad_a1.T @ z if for_w1 else None
+    grad_b1 = grad_a1.sum(0) if for_b1 else None
+    return grad_a1 @ w1 if for_z else None, grad_w1, grad_b1, grad_w2, grad_b2
+
+
+# The two passes over the maps, one function for each way in which they may lie in memory: g and u,
+# (N, C, H, W), give ∂L/∂s = Σ_ij g ⊙ u, (N, C), and a function that makes ∂L/∂u of s and ∂L/∂z / (H · W).
+
+Finish = Callable[[Tensor, Tensor], Tensor]
+
+
+def _over_any_maps(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
+    """The formulas as they stand, which autograd can differentiate again."""
+    return (u * g).sum((2, 3)), lambda s, shift: rescale(g, s) + shift[:, :, None, None]
+
+
+def _over_rows(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
+    """Every map in one piece: all maps at once."""
+    (sums,) = _sum_products([(g.flatten(0, 1)[None], u.flatten(0, 1)[None])])
+    return sums.view(u.shape[:2]), lambda s, shift: _scale_and_shift(g, s.to(u.dtype), shift)
+
+
+def _over_columns(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
+    """Large images in channels_last: image by image."""
+    return _sum_by_bands(g, u), lambda s, shift: torch.addcmul(
+        shift[:, :, None, None], g, s[:, :, None, None]
+    )
+
+
+def _over_product(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
+    """Any other maps: g ⊙ u is stored, and ∂L/∂u takes its memory, as fresh memory costs more than sums."""
+    product = u * g
+    if product.dtype is torch.float16:  # whose smallest numbers hold sums, but no means
+        sums = product.sum((2, 3))
+    else:
+        sums = _mean(product) * (u.shape[2] * u.shape[3])
+    out = product if type(product) is Tensor else None
+    return sums, lambda s, shift: torch.addcmul(shift[:, :, None, None], g, s[:, :, None, None], out=out)
 
 
 def _is_batched(g: Tensor) -> bool:
@@ -219,26 +249,26 @@ def _channels_last(u: Tensor) -> bool:
     return u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
 
 
-def _sums_of_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+def _sum_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
     """Σ_ij g ⊙ u for each channel of each image g, u: (1, C, H, W) twice -> (C,)."""
-    channels, kind = images[0][0].shape[1], images[0][0].dtype
-    mean, variance = torch.zeros(channels, dtype=kind), torch.ones(channels, dtype=kind)
+    channels, dtype = images[0][0].shape[1], images[0][0].dtype
+    mean, variance = torch.zeros(channels, dtype=dtype), torch.ones(channels, dtype=dtype)
     wanted = [False, True, False]  # the gradient of w alone
     backward = torch.ops.aten.native_batch_norm_backward
     return [backward(g, u, None, mean, variance, None, None, False, 0.0, wanted)[1] for g, u in images]
 
 
-def _sums_by_bands(g: Tensor, u: Tensor) -> Tensor:
+def _sum_by_bands(g: Tensor, u: Tensor) -> Tensor:
     """Σ_ij g ⊙ u in channels_last, (N, C, H, W) twice -> (N, C): of a large image some rows at a time."""
     images = list(zip(g.split(1), u.split(1), strict=True))
     rows = -(-LONG // u.shape[3])
     if u.shape[2] <= rows:
-        return torch.stack(_sums_of_products(images))
+        return torch.stack(_sum_products(images))
     bands = [list(zip(a.split(rows, 2), b.split(rows, 2), strict=True)) for a, b in images]
-    return torch.stack([torch.stack(_sums_of_products(image)).sum(0) for image in bands])
+    return torch.stack([torch.stack(_sum_products(image)).sum(0) for image in bands])
 
 
-def _scaled_and_shifted(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def _scale_and_shift(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """scale ⊙ g + shift: (N, C, H, W), (N, C), (N, C) -> (N, C, H, W)."""
     mean, variance = torch.zeros_like(scale).flatten(), torch.ones_like(scale).flatten()
     weights = (scale.flatten(), shift.flatten())
@@ -257,152 +287,6 @@ def _mean(u: Tensor) -> Tensor:
     return squeeze(u)
 
 
-class Conversion:
-    """What `convert` did to a model, and the way back."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.replaced: dict[str, nn.Module] = {}
-        """The modules that stood there before, by name."""
-        self.left: dict[str, str] = {}
-        """The reason why a gate was left as it is, by name."""
-        self._put: dict[str, tuple[FastSELayer, tuple[Layer, Layer]]] = {}
-
-    def undo(self) -> None:
-        """Put every module back. What was learned meanwhile stays, as the layers are the same.
-
-        Where the model holds something else by now, or other layers, that stays; `left` tells. Hooks on a
-        FastSELayer go with it.
-        """
-        there = dict(self.model.named_modules(remove_duplicate=False))
-        for name, module in self.replaced.items():
-            fast, layers = self._put[name]
-            if there.get(name) is not fast or tuple(fast.fc._modules.values())[::2] != layers:
-                self.left[name] = "it was changed after it had been replaced"
-                continue
-            module.train(fast.training)
-            self.model.set_submodule(name, module)
-        self.replaced, self._put = {}, {}
-
-
-def convert(model: nn.Module) -> Conversion:
-    """Put a FastSELayer in the place of every gate of `model` that it reproduces; say why of the others.
-
-    It reproduces mean, linear layer or 1×1 convolution, ReLU, a second such layer, sigmoid, product.
-    Whether a module is one is tried: given random weights, outputs and all gradients have to agree, in
-    training and in evaluation. The new module computes with the very same two layers, so optimisers go on;
-    names in the state dict become FastSELayer's, until `undo`. Other gates are known as in `gates.find`,
-    their number of channels guessed from their first parameter. The model is changed in place, and its
-    modules are called to try them, hooks and observers with them. The new module takes (N, C, H, W) alone.
-    """
-    done = Conversion(model)
-    fast_of: dict[nn.Module, FastSELayer] = {}
-    names: list[str] = []
-    with torch.inference_mode(False), evaluating(model), torch.random.fork_rng(cuda_devices(model)):
-        for name, module in reversed(list(model.named_modules(remove_duplicate=False))):
-            if any(gate.startswith(f"{name}." if name else "") for gate in names):
-                continue  # the innermost module is the gate
-            if isinstance(module, FastSELayer):
-                names.append(name)
-                continue
-            layers = _two_layers(module)
-            if layers and _agree(module, fast := FastSELayer.around(*layers)):
-                names.append(name)
-                if not name:
-                    done.left[name] = "it is the model itself"
-                elif any(_hooks(m) or _hooks_of_its_state(m) for m in module.modules()):
-                    done.left[name] = "it has hooks, which would not be called"
-                elif len(inspect.signature(module.forward).parameters) > 1:
-                    done.left[name] = "it can be called with more than maps"
-                else:
-                    done.replaced[name] = module
-                    done._put[name] = (fast_of.setdefault(module, fast), layers)
-            elif any(is_gate(module, like) for like in _likely_maps(module)):
-                names.append(name)
-                done.left[name] = (
-                    "it is no mean, linear, ReLU, linear, sigmoid and product, or can't be tried"
-                )
-    for name, module in done.replaced.items():
-        model.set_submodule(name, fast_of[module].train(module.training))
-    return done
-
-
-def _two_layers(module: nn.Module) -> tuple[Layer, Layer] | None:
-    """The two layers C -> C/r -> C of a module that holds no other parameter or buffer."""
-    layers = [m for m in module.modules() if [*m.parameters(recurse=False), *m.buffers(recurse=False)]]
-    if len(layers) != 2:
-        return None
-    first, second = layers
-    if not (_is_linear(first) and _is_linear(second)) or first.weight.shape[:2] != second.weight.shape[1::-1]:
-        return None
-    return first, second
-
-
-def _is_linear(layer: nn.Module) -> TypeGuard[Layer]:
-    """Whether it is a linear layer, or a convolution that is one at each position."""
-    if type(layer) is nn.Conv2d:
-        same = layer.kernel_size == layer.stride == (1, 1) and layer.padding in (0, (0, 0), "valid")
-        return same and layer.groups == 1
-    return type(layer) is nn.Linear
-
-
-def _hooks_of_its_state(module: nn.Module) -> bool:
-    """Whether something is to be called when the module's state dict is made or loaded."""
-    kinds = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks")
-    return any(getattr(module, kind) for kind in (*kinds, "_load_state_dict_post_hooks"))
-
-
-def _agree(module: nn.Module, fast: FastSELayer) -> bool:
-    """Whether both give the same outputs and gradients, tried on copies with random weights in float32.
-
-    Many images, so that even a single hidden unit is on for some and off for others; small and large ones,
-    so that an activation that is cut off is seen; and two sizes of map, so that the mean is.
-    """
-    try:
-        module, fast = copy.deepcopy((module, fast))  # together, so that they go on sharing their layers
-        module.float()
-        fast.float()
-        return all(_agree_on(maps, module, fast) for maps in ((1.0, 4, 5), (30.0, 3, 7)))
-    except Exception:  # it can't be copied, takes no maps, or does not use both layers
-        return False
-
-
-def _agree_on(maps: tuple[float, int, int], module: nn.Module, fast: FastSELayer) -> bool:
-    """That for maps of one strength, height and width, in training and in evaluation."""
-    strength, height, width = maps
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32)
-
-    weights = list(fast.parameters())
-    device = weights[0].device
-    with torch.no_grad():
-        for w in weights:
-            w.requires_grad_().copy_(random(*w.shape) * w[0].numel() ** -0.5)
-        second: Any = fast.fc[2]
-        second.weight.div_(strength)  # so that the gates stay off their ends
-    g = random(32, fast.channel, height, width).to(device)
-    u = (strength * (2 * random(32, fast.channel, 1, 1) + random(*g.shape))).to(device)
-    for training in (True, False):
-        answers = []
-        for block in (module, fast):
-            x = u.clone().requires_grad_()
-            with torch.enable_grad(), torch.autocast(device.type, enabled=False):
-                y = block.train(training)(x.clone())  # a clone, as the module may overwrite it
-                answers.append([y, *torch.autograd.grad(y, [x, *weights], g)])
-        for theirs, ours in zip(*answers, strict=True):
-            close = 1e-4 * max(1.0, float(ours.abs().max()))
-            if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=1e-3, atol=close):
-                return False
-    return True
-
-
-def _likely_maps(module: nn.Module) -> list[Tensor]:
-    """Empty maps of the sizes that the module's first array of real numbers suggests."""
-    for weight in module.parameters():
-        if nn.parameter.is_lazy(weight) or not weight.is_floating_point() or weight.ndim == 0:
-            continue
-        widths = {weight.shape[1] if weight.ndim > 1 else 1, len(weight), 8} - {1}
-        return [weight.new_empty(0, width, 5, 5) for width in sorted(widths)]
-    return []
+__getattr__ = hand_on(
+    __name__, {"convert": "seblock.convert.to_fast", "Conversion": "seblock.convert.Conversion"}
+)

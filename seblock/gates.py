@@ -85,10 +85,10 @@ def is_gate(module: nn.Module, like: Tensor) -> bool:
     """
     channels, height, width = like.shape[1:]
     size = (1, channels, max(height, 3), max(width, 3))  # at a single position any function is a factor
-    kind = torch.finfo(like.dtype)
+    limits = torch.finfo(like.dtype)
     generator = torch.Generator().manual_seed(0)
     for strength in STRENGTHS:
-        if 1000 * strength**2 > kind.max:  # half precision could not hold a norm's squares
+        if 1000 * strength**2 > limits.max:  # half precision could not hold a norm's squares
             break
         means = torch.randn(1, channels, 1, 1, generator=generator)
         u = (strength * (means + torch.randn(size, generator=generator))).to(like)
@@ -100,7 +100,7 @@ def is_gate(module: nn.Module, like: Tensor) -> bool:
         if s is None:
             return False
         once, again, negative, double = s.abs().chunk(4)
-        equal = partial(torch.allclose, rtol=0, atol=max(1e-3, 8 * kind.eps) * float(s.abs().max()))
+        equal = partial(torch.allclose, rtol=0, atol=max(1e-3, 8 * limits.eps) * float(s.abs().max()))
         if not equal(once, again):  # random, as dropout is
             return False
         if not equal(once, negative) or not (equal(once, double) or equal(once, 2 * double)):
@@ -117,9 +117,9 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
         return None
     largest = u.flatten(2).abs().argmax(dim=2, keepdim=True)
     s = (x.flatten(2).gather(2, largest) / u.flatten(2).gather(2, largest)).squeeze(2)
-    kind = torch.finfo(x.dtype)
+    limits = torch.finfo(x.dtype)
     error = (x - rescale(u, s.nan_to_num())).abs().amax(dim=(2, 3))
-    return s if (error <= 8 * (kind.eps * x.abs().amax(dim=(2, 3)) + kind.tiny)).all() else None
+    return s if (error <= 8 * (limits.eps * x.abs().amax(dim=(2, 3)) + limits.tiny)).all() else None
 
 
 @contextmanager

@@ -160,6 +160,24 @@ def build(name: str, classes: int = 10) -> ResNet:
     return cifar_resnet(int(parts[2]), gate, classes=classes)
 
 
+def describe_gate(name: str) -> str:
+    """Say where a gate of a residual network stands: "stages.0.1.gates.standard" is "stage 1, block 2".
+
+    Another placement is added, as in "stage 1, block 2, PRE"; "stages.0" is "stage 1". Any other name is
+    given back as it is.
+    """
+    parts = re.fullmatch(r"stages\.(\d+)(?:\.(\d+)(?:\.gates\.(\w+))?)?", name)
+    if not parts:
+        return name
+    stage, block, placement = parts.groups()
+    words = [f"stage {int(stage) + 1}"]
+    if block:
+        words.append(f"block {int(block) + 1}")
+    if placement and placement != "standard":
+        words.append(placement)
+    return ", ".join(words)
+
+
 IMAGENET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in each of the four stages, by depth (He et al., Table 1)."""
 

@@ -58,10 +58,10 @@ def test_both_passes_give_the_gradient_of_the_maps_and_of_every_weight():
     assert not block.forward(layer, u, u).requires_grad
 
 
-def test_interleaved_calls_everything_once_a_round_in_changing_order():
+def test_interleave_calls_everything_once_a_round_in_changing_order():
     order = []
     calls = {name: partial(order.append, name) for name in "abcd"}
-    returned = measure.interleaved(calls, rounds=20)
+    returned = measure.interleave(calls, rounds=20)
     rounds = ["".join(order[i : i + 4]) for i in range(0, len(order), 4)]
     assert Counter(order) == dict.fromkeys("abcd", 20)
     assert all(sorted(one) == list("abcd") for one in rounds)
@@ -69,9 +69,9 @@ def test_interleaved_calls_everything_once_a_round_in_changing_order():
     assert list(returned) == list("abcd")
 
 
-def test_interleaved_keeps_each_calls_own_results_in_order():
+def test_interleave_keeps_each_calls_own_results_in_order():
     ones, tens = iter(range(3)), iter(range(0, 30, 10))
-    returned = measure.interleaved({"ones": ones.__next__, "tens": tens.__next__}, rounds=3)
+    returned = measure.interleave({"ones": ones.__next__, "tens": tens.__next__}, rounds=3)
     assert returned == {"ones": [0, 1, 2], "tens": [0, 10, 20]}
 
 
@@ -98,7 +98,7 @@ def test_the_interval_holds_the_ratio_and_narrows_with_less_noise():
     low, high = measure.interval([2 + n for n in noise], [1 + n / 2 for n in reversed(noise)])
     assert 1.6 < low < 2 < high < 2.4
     assert measure.interval([3.0] * 10, [2.0] * 10) == (1.5, 1.5)
-    row = measure.compared([4.0, 1.0, 2.0], [4.0, 4.0, 1.0], to="peer")
+    row = measure.compare([4.0, 1.0, 2.0], [4.0, 4.0, 1.0], to="peer")
     assert row["to peer"] == 0.5
     assert row["from"] <= 0.5 <= row["up to"]
 
@@ -155,13 +155,13 @@ def test_another_allocator_starts_the_command_again(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", "another.so")
     monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
     with pytest.raises(SystemExit) as left:
-        command.options_of(command.parser("", rounds=1))
+        command.read_options(command.make_parser("", rounds=1))
     assert left.value.code == 3
     assert started[0][1]["MALLOC_MMAP_MAX_"] == "0"
     assert "LD_PRELOAD" not in started[0][1]
     monkeypatch.delenv("LD_PRELOAD")
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")
-    options = command.options_of(command.parser("", rounds=1))
+    options = command.read_options(command.make_parser("", rounds=1))
     assert (len(started), command.result_name("block", options)) == (1, "block_tuned")
 
 
@@ -170,7 +170,7 @@ def test_an_allocator_that_is_not_there_is_skipped_with_a_sentence(monkeypatch, 
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     monkeypatch.setattr(sys, "argv", ["block", "--allocator", "jemalloc"])
     with pytest.raises(SystemExit) as left:
-        command.options_of(command.parser("", rounds=1))
+        command.read_options(command.make_parser("", rounds=1))
     assert not left.value.code
     assert "Skipped" in capsys.readouterr().out
 
@@ -201,7 +201,7 @@ def test_the_growths_formulas_are_counted_by_hand():
 def test_growth_measures_every_size_and_draws_them(monkeypatch):
     monkeypatch.setattr(growth, "BASE", {"N": 1, "C": 8, "side": 3, "r": 2})
     monkeypatch.setattr(growth, "VARIED", {"C": [4, 8], "side": [3, 4], "r": [1, 2], "N": [1, 2]})
-    rows = growth.measured(rounds=1, device="cpu")
+    rows = growth.measure(rounds=1, device="cpu")
     assert len(rows) == 8 * len(blocks.ours())
     assert {row["C"] for row in rows if row["varied"] == "C"} == {4, 8}
     assert {row["C"] for row in rows if row["varied"] != "C"} == {8}

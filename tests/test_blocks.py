@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.blocks import PublishedSELayer, PublishedSqEx
-from seblock.blocks import ResBlockSqEx, SELayer, SqEx
+from seblock.blocks import ConstantGate, MaxSqueeze, ResBlockSqEx, SELayer, SqEx
 from seblock.fast import FastSELayer
 
 
@@ -411,3 +411,34 @@ def test_a_residual_block_with_closed_gates_is_the_identity():
         block.sqex.linear2.weight.zero_()
         block.sqex.linear2.bias.fill_(-200)
     torch.testing.assert_close(block(x), x, rtol=0, atol=0)
+
+
+def test_a_constant_gate_starts_at_one_half_and_does_not_look_at_the_image() -> None:
+    gate = ConstantGate(8)
+    assert list(gate.state_dict()) == ["weight"]
+    x = torch.randn(2, 8, 5, 3)
+    assert torch.equal(gate(x), x / 2)
+    with torch.no_grad():
+        gate.weight.copy_(torch.randn(8))
+    factors = 1 / (1 + torch.exp(-gate.weight))
+    torch.testing.assert_close(gate(x), x * factors[:, None, None])
+    other = torch.randn(3, 8, 4, 7)
+    torch.testing.assert_close(gate(other), other * factors[:, None, None])
+
+
+def test_a_constant_gate_learns_by_the_slope_of_its_sigmoid() -> None:
+    gate = ConstantGate(8).double()
+    x, g = torch.randn(2, 8, 5, 3).double(), torch.randn(2, 8, 5, 3).double()
+    gate(x).backward(g)
+    torch.testing.assert_close(gate.weight.grad, (x * g).sum((0, 2, 3)) / 4)
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 5, 3), (2, 8, 5), (8, 5, 3), (2, 8)])
+def test_a_constant_gate_refuses_other_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(N, C = 8, H, W\)"):
+        ConstantGate(8)(torch.zeros(shape))
+
+
+def test_the_maximum_as_squeeze_takes_the_largest_value_of_each_map() -> None:
+    u = torch.randn(2, 8, 5, 3)
+    assert MaxSqueeze()(u).tolist() == [[max(row.flatten().tolist()) for row in image] for image in u]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seblock import cost, networks
+from seblock import cost, gates, networks
 from seblock.blocks import SELayer, SqEx
 from seblock.networks import (
     PLACEMENTS,
@@ -321,7 +321,64 @@ def test_a_network_is_known_by_its_name() -> None:
     assert extra == sum(3 * channels * channels for channels in (16, 32, 64))
 
 
-@pytest.mark.parametrize("name", ["resnet", "resnet20_r2", "resnet21", "se-resnet20", "se_resnet20_r", "x"])
+def test_ses_rivals_are_known_by_their_names() -> None:
+    with_constants = cost.parameters(networks.build("constant_resnet20"))
+    assert with_constants - 269_722 == sum(3 * channels for channels in (16, 32, 64))
+    plain, of_max = networks.build("se_resnet20"), networks.build("se_resnet20_max")
+    assert of_max.load_state_dict(plain.state_dict())
+    x = torch.rand(2, 3, 32, 32)
+    assert not torch.allclose(plain.eval()(x), of_max.eval()(x))
+
+
+def test_a_small_gate_of_the_maximum_is_se_with_the_maximum_for_z() -> None:
+    gate = networks.small_max_se(16)
+    u = torch.randn(2, 16, 5, 3)
+    s = gate.fc(u.flatten(2).max(dim=2).values)
+    torch.testing.assert_close(gate(u), u * s[:, :, None, None])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet",
+        "resnet20_r2",
+        "resnet21",
+        "se-resnet20",
+        "se_resnet20_r",
+        "x",
+        "constant_resnet20_r2",
+        "resnet20_max",
+    ],
+)
 def test_an_unknown_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"resnet20|6n"):
         networks.build(name)
+
+
+def test_the_gates_of_a_network_are_described_by_stage_and_block() -> None:
+    found = gates.find(networks.build("se_resnet20"), torch.rand(2, 3, 32, 32))
+    assert [networks.describe_gate(name) for name in found] == [
+        f"stage {stage}, block {block}" for stage in (1, 2, 3) for block in (1, 2, 3)
+    ]
+    for placement in ("PRE", "POST", "Identity"):
+        found = gates.find(cifar_resnet(8, networks.small_se, placement), torch.rand(2, 3, 32, 32))
+        assert [networks.describe_gate(name) for name in found] == [
+            f"stage {stage}, block 1, {placement}" for stage in (1, 2, 3)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stages.3.10.gates.standard", "stage 4, block 11"),
+        ("stages.2", "stage 3"),
+        ("stages.2.0", "stage 3, block 1"),
+        ("7", "7"),
+        ("", ""),
+        ("layer1.0.se", "layer1.0.se"),
+        ("stages.0.1.branch.4", "stages.0.1.branch.4"),
+        ("module.stages.0.1.gates.PRE", "module.stages.0.1.gates.PRE"),
+    ],
+)
+def test_stages_and_blocks_are_described_and_other_names_given_back(name: str, said: str) -> None:
+    assert networks.describe_gate(name) == said

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import seblock
-from seblock import blocks, cifar10, moved, networks, photos, puzzles
+from seblock import blocks, cifar10, convert, moved, networks, photos, puzzles, train
+from seblock.train import checkpoint, processes, recipe
 
 
 def run_python(code, *options):
@@ -79,12 +80,28 @@ FORMER = {
         "download_cifar10": cifar10.download,
         "normalised": cifar10.normalise,
     },
+    "seblock.fast": {"convert": convert.to_fast, "Conversion": convert.Conversion},
     "seblock.networks": {
         "named": networks.build,
         "AddedTerm": puzzles.AddedTerm,
         "layers": puzzles.build_layers,
         "painter": puzzles.painter,
         "reader": puzzles.reader,
+    },
+    "seblock.train": {
+        "FAILURES": processes.FAILURES,
+        "together": processes.fail_together,
+        "added_up": processes.add_up,
+        "depart": processes.leave_group,
+        "watched": train.train_epoch,
+        "side_of": recipe.choose_side,
+        "start_at": train.set_beta,
+        "grouped": train.group_parameters,
+        "scheduled": train.make_schedule,
+        "replace": checkpoint.write_file,
+        "alone": checkpoint.lock_folder,
+        "held": checkpoint.make_savable,
+        "started": train.start_run,
     },
 }
 

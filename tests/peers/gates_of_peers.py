@@ -15,7 +15,7 @@ from timm.layers.cbam import CbamModule
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
-from seblock.fast import convert
+from seblock.convert import to_fast
 from seblock.gates import clamped, find, frozen, record
 
 TIMM = {
@@ -146,11 +146,11 @@ def test_gates_are_recorded_and_replaced(images):
         (torchvision.models.resnet50, 0, 0),
     ],
 )
-def test_convert_replaces_the_gates_that_it_reproduces_and_lists_the_others(make, replaced, left):
+def test_to_fast_replaces_the_gates_that_it_reproduces_and_lists_the_others(make, replaced, left):
     model = make().eval()
     x = torch.randn(2, 3, 64, 64)
     state, expected = list(model.state_dict()), model(x)
-    done = convert(model)
+    done = to_fast(model)
     assert (len(done.replaced), len(done.left)) == (replaced, left)
     torch.testing.assert_close(model(x), expected, rtol=1e-3, atol=1e-4)
     done.undo()
