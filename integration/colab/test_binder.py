@@ -1,4 +1,4 @@
-"""What Binder installs: `pip install -r binder/requirements.txt` in the repository's folder."""
+"""What Binder installs: `pip install -r .binder/requirements.txt` in the repository's folder."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUNTIME = (ROOT / "binder" / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-")
+RUNTIME = (ROOT / ".binder" / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-")
 
 
 @pytest.mark.skipif(
@@ -24,7 +24,7 @@ def test_the_requirements_resolve_to_the_tested_versions(tmp_path: Path) -> None
         "--report",
         report,
         "-r",
-        "binder/requirements.txt",
+        ".binder/requirements.txt",
     ]
     subprocess.run([sys.executable, "-m", "pip", "install", *asked], cwd=ROOT, check=True)
     found = [each["metadata"] for each in json.loads(report.read_text(encoding="utf-8"))["install"]]
