@@ -37,7 +37,7 @@ make picture    draw the README's picture again
 make address    write the repository's address, from pyproject.toml, into badges and setup cells
 
 make browser    build the page, and try it and three notebooks in JupyterLab, in Chromium, which has to be there
-make colab      set up .venv-colab, with Colab's versions; try the setup cell and two notebooks there; Binder's pins
+make colab      set up .venv-colab, with Colab's versions; try the setup cell and two notebooks there
 make hub-test   set up .venv-hub, and have two students run a notebook on the hub, in Chromium; as root with CI=1
                 each in an account of their own, made for the test and removed
 make whole      those three with every notebook, both themes and eight students: half an hour, before a release

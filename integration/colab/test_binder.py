@@ -1,6 +1,7 @@
 """What Binder installs: `pip install -r .binder/requirements.txt` in the repository's folder."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 RUNTIME = (ROOT / ".binder" / "runtime.txt").read_text(encoding="utf-8").strip().removeprefix("python-")
 
 
+def test_binder_installs_what_was_tested() -> None:
+    lines = (ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-r ../requirements.txt"]
+
+
+@pytest.mark.skipif(
+    not os.environ.get("WHOLE"), reason="`make whole` asks pip; the pins are those of `make test`"
+)
 @pytest.mark.skipif(
     f"{sys.version_info.major}.{sys.version_info.minor}" != RUNTIME, reason=f"Binder's Python is {RUNTIME}"
 )
