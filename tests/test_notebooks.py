@@ -22,7 +22,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *(ROOT / name for name in ("docs/setup.md", "hub/README.md", "benchmarks/README.md")),
+]
 TOOL = ROOT / "tools" / "notebooks.py"
 
 KERNEL = {
@@ -295,17 +298,9 @@ def test_page_links_to_every_notebook(page: Path) -> None:
     assert not [path.name for path in NOTEBOOKS if path.resolve() not in linked | {page.resolve()}]
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
     assert not broken(page.read_text(encoding="utf-8"), page)
-
-
-def test_the_readme_shows_a_picture_of_the_first_notebook_with_its_words() -> None:
-    (cell,) = (c for _, c in cells(NOTEBOOKS[0], "code") if "readme" in c["metadata"].get("tags", []))
-    (shown,) = (output["data"] for output in cell["outputs"])
-    assert base64.b64decode("".join(shown["image/png"])) == (ROOT / "picture.png").read_bytes()
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"![{''.join(shown['text/plain'])}](picture.png)" in readme
 
 
 # The tool. One call executes the three notebooks, side by side, as `make notebooks` does.
@@ -457,15 +452,16 @@ def pins(name: str) -> dict[str, str]:
 
 def test_colab_s_versions_are_the_floors() -> None:
     """torch's stand in the Makefile: the tested one for `make colab`, the floor for `make versions`."""
+    colab = pins("integration/colab/requirements.txt")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    floors, colab = dict(each.split(">=") for each in project["dependencies"]), pins("requirements-colab.txt")
+    floors = dict(each.split(">=") for each in project["dependencies"])
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    torches = re.findall(r"torch==(\S+) -r requirements-colab", makefile)
+    torches = re.findall(r"^\w+: .venv-colab/installed-torch-([\d.]+)", makefile, re.MULTILINE)
     assert torches == [pins("requirements.txt")["torch"], floors.pop("torch") + ".0"]
     assert not [name for name, floor in floors.items() if not f"{colab[name]}.".startswith(f"{floor}.")]
 
 
-def test_what_two_requirements_pin_is_the_same() -> None:
-    files = ["requirements.txt", "requirements-web.txt", "requirements-class.txt"]
-    found = [pin for name in files for pin in pins(name).items()]
-    assert len(dict(found)) == len(set(found)) < len(found)
+def test_nothing_is_pinned_twice_for_one_environment() -> None:
+    beside = ["docs/requirements.txt", "hub/requirements.txt", "integration/browser/requirements.txt"]
+    found = [name for file in ("requirements.txt", *beside) for name in pins(file)]
+    assert len(set(found)) == len(found)

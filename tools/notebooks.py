@@ -6,7 +6,6 @@ python tools/notebooks.py address            write the repository's address, whi
 """
 
 import argparse
-import base64
 import json
 import re
 import sys
@@ -26,8 +25,6 @@ METADATA = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """Where a live widget is drawn: its id is new in every run. The widget's text stays."""
-README_PICTURE = "readme"
-"""The tag of the cell whose picture the README shows, as picture.png beside it."""
 FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
 """What makes JupyterLab show a cell's first line alone, and keeps it off the web page."""
 
@@ -139,11 +136,6 @@ def execute(path: Path) -> str | None:
         return found
     clean(nb)
     store(nb, path)
-    for cell in nb.cells:
-        if README_PICTURE in cell.metadata.get("tags", []):
-            (output,) = (output for output in cell.outputs if "image/png" in output.get("data", {}))
-            picture = base64.b64decode(output.data["image/png"])
-            path.parent.with_name("picture.png").write_bytes(picture)
     return None
 
 

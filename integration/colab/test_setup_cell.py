@@ -1,7 +1,7 @@
 """The setup cell where it matters: an environment with Colab's versions, and no seblock yet.
 
-`make colab` runs this file, then every notebook with the package that was installed here. The repository is a
-local one, which git is told to take for the address in the cell.
+`make colab` runs this file, then two notebooks, `make whole` all of them, with the package that was installed
+here. The repository is a local one, which git is told to take for the address in the cell.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""JupyterHub for a class on one server: `make hub` starts it, `make class` tests it.
+"""JupyterHub for a class on one server: `make hub` starts it, `make hub-test` tests it.
 
 Started as root, it is for a class: students log in with the names and passwords of their system accounts, and
 their servers and kernels run under those accounts. Accounts outside the group SEBLOCK_GROUP stay out.
@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HUB = Path(os.environ.get("SEBLOCK_HUB", HERE.parent / ".hub")).resolve()
 LIMITS = ("SEBLOCK_MEMORY_MB", "SEBLOCK_CPU_SECONDS", "SEBLOCK_PROCESSES")
-PROXY = HERE.parent / ".class" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
+PROXY = HERE.parent / ".venv-hub" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
 HOUR = 3600
 
 c = get_config()  # noqa: F821

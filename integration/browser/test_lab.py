@@ -1,7 +1,7 @@
-"""Every notebook in JupyterLab, in Chromium, as `make lab` shows it: what a reader would trip over.
+"""The notebooks in JupyterLab, in Chromium, as `make lab` shows them: what a reader would trip over.
 
-The notebooks are copies in a folder with a space in its name, so that nothing in the checkout changes. A new
-notebook is covered by being there.
+`make whole` opens every notebook in both themes, and a new one by being there; `make browser` opens three, in
+the dark theme. They are copies in a folder with a space in its name, so that nothing in the checkout changes.
 """
 
 import json
@@ -10,12 +10,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import lab
 import pytest
-from conftest import NOTEBOOKS, ROOT, SCREENSHOTS, Watched, grouped, watched
 from playwright.sync_api import Browser
 
+from integration.browser import lab
+from integration.browser.watching import NOTEBOOKS, ROOT, SCREENSHOTS, WHOLE, Watched, grouped, watched
+
 MINUTES = 10
+THREE = ["02_entanglement", "04_excitation", "07_residual_block"]
+"""What is opened if not all: among them pictures, formulas, a slider, exercises, and links to headings."""
+OPENED = [path.stem for path in NOTEBOOKS] if WHOLE else THREE
+THEMES = ["JupyterLab Dark", "JupyterLab Light"] if WHOLE else ["JupyterLab Dark"]
 FOLLOWED: set[str] = set()
 """Links that were tried, whichever notebook they stood in: they lie in one folder."""
 
@@ -71,7 +76,7 @@ def open_and_run(chromium: Browser, server: lab.Server, name: str) -> Iterator[W
         context.close()
 
 
-@pytest.fixture(scope="module", params=grouped([path.stem for path in NOTEBOOKS]))
+@pytest.fixture(scope="module", params=grouped(OPENED))
 def notebook(request: pytest.FixtureRequest) -> Path:
     """One of the notebooks, as it is stored."""
     return ROOT / "notebooks" / f"{request.param}.ipynb"
@@ -114,7 +119,7 @@ def test_every_slider_moves_its_picture_by_the_keyboard(seen: Watched, notebook:
     assert lab.sliders_stuck(seen.page, len(calls)) == []
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_themes_leave_a_picture_to_look_at(
     seen: Watched, notebook: Path, theme: str, screenshots: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Build the web page: the notebooks as they are stored, and the package's reference from its docstrings.
 
-python tools/website.py NODE_MODULES OUT    NODE_MODULES holds MathJax; the page lies in OUT afterwards
+python docs/build.py NODE_MODULES OUT    NODE_MODULES holds MathJax; the page lies in OUT afterwards
 """
 
 import argparse
@@ -14,7 +14,8 @@ from sphinx.cmd.build import build_main
 
 import seblock
 
-ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 MATHJAX = {
     "mathjax/startup.js": "mathjax/startup.js",
     "mathjax/core.js": "mathjax/core.js",
@@ -25,11 +26,6 @@ MATHJAX = {
     "@mathjax/mathjax-newcm-font/chtml": "mathjax-fonts/mathjax-newcm-font/chtml",
 }
 """What the page needs of MathJax's two npm packages, and where it lies among the static files."""
-
-
-def anchor(heading: str) -> str:
-    """What stands behind the "#" of a link to a heading, as in JupyterLab: "The formula" -> "The-formula"."""
-    return heading.replace(" ", "-")
 
 
 def with_alt_texts(notebook: str) -> str:
@@ -60,9 +56,11 @@ def reference(folder: Path) -> None:
 def lay_out(pages: Path, node_modules: Path) -> None:
     """Everything that Sphinx reads, in a folder of its own, so that nothing in the checkout changes."""
     shutil.rmtree(pages, ignore_errors=True)
-    shutil.copytree(ROOT / "site", pages)
-    for name in ("README.md", "picture.png"):
-        shutil.copy(ROOT / name, pages)
+    shutil.copytree(HERE, pages, ignore=shutil.ignore_patterns("*.py", "*.txt", "__pycache__"))
+    shutil.copy(HERE / "conf.py", pages)
+    (pages / "docs").mkdir()
+    (pages / "picture.png").rename(pages / "docs" / "picture.png")  # as README.md names it
+    shutil.copy(ROOT / "README.md", pages)
     (pages / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks" / "colab.svg", pages / "notebooks")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):

@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import unquote, urlsplit
 
-from conftest import ROOT
 from playwright.sync_api import Page
+
+from integration.browser.watching import ROOT
 
 AXE = ROOT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 AUDIT = """async () => {

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from lab import SECOND, free_port
 from playwright.sync_api import Page
 
 from benchmarks.notebooks import memory
+from integration.browser.lab import SECOND, free_port
 
 ROOT = Path(__file__).parents[2]
 OURS = "seblock-test-"
@@ -178,13 +178,13 @@ def running(
         entry = pwd.getpwnam(owner)
         environment |= {"HOME": entry.pw_dir, "USER": owner}
         account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    command = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "classroom" / "jupyterhub_config.py")]
+    command = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "hub" / "jupyterhub_config.py")]
     command += [
         f"--JupyterHub.bind_url=http://127.0.0.1:{port}",
         f"--JupyterHub.hub_bind_url=http://127.0.0.1:{api}",
         f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{proxy}",
     ]
-    log = ROOT / "build" / "class" / ("accounts.log" if "SEBLOCK_GROUP" in settings else "shared.log")
+    log = ROOT / "build" / "hub" / ("accounts.log" if "SEBLOCK_GROUP" in settings else "shared.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as written:
         process = subprocess.Popen(  # type: ignore[call-overload]

@@ -1,6 +1,7 @@
-"""Sphinx's settings for the web page. `tools/website.py` lays the pages out and calls Sphinx."""
+"""Sphinx's settings for the web page. `docs/build.py` lays the pages out and calls Sphinx."""
 
 import re
+from operator import methodcaller
 
 import seblock
 
@@ -17,7 +18,7 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 6
-myst_heading_slug_func = "website.anchor"
+myst_heading_slug_func = methodcaller("replace", " ", "-")  # "The formula" -> "The-formula"
 
 # Docstrings: the text as it stands, and between backticks code, a link where it names something of ours.
 default_role = "py:obj"
@@ -25,7 +26,7 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 
-# MathJax from its npm package, which tools/website.py puts into the static files. Its parts are named one by
+# MathJax from its npm package, which docs/build.py puts into the static files. Its parts are named one by
 # one: the usual bundle would bring speech, which asks for two megabytes more, and a menu that offers it.
 mathjax_path = "mathjax/startup.js"
 mathjax4_config = {

@@ -1,7 +1,8 @@
-"""Eight students on one JupyterHub, in Chromium: they learn at the same time, and none is in another's way.
+"""Students on one JupyterHub, in Chromium: they learn at the same time, and none is in another's way.
 
-Twice: all in one account, as somebody has it who tries the hub out, and with a system account each, made as
-root with CI set and removed again.
+`make whole` has eight, twice: all in one account, as somebody has it who tries the hub out, and with a system
+account each, made as root with CI set and removed again. `make hub-test` has two, with an account each if it
+may make them, else in one.
 """
 
 import json
@@ -12,24 +13,25 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import lab
 import psutil
 import pytest
-from conftest import NOTEBOOKS, Watched, watched
-from hub import LIMITS, OURS, ROOT, Hub, accounts, running
 from playwright.sync_api import Browser
-from student import FOLDER, lay_out
 
 from benchmarks import measure
 from benchmarks.notebooks import memory
+from hub.student import FOLDER, lay_out
+from hub.tests.running import LIMITS, OURS, ROOT, Hub, accounts, running
+from integration.browser import lab
+from integration.browser.watching import NOTEBOOKS, WHOLE, Watched, watched
 
-pytest_plugins = ["conftest"]  # of tests/browser
+pytest_plugins = ["integration.browser.conftest"]
 
 CI = bool(os.environ.get("CI"))
 AS_ROOT = os.geteuid() == 0
-APART = "an account each"
+TOGETHER, APART = "one account", "an account each"
+HUBS = [TOGETHER, APART] if WHOLE else [APART] if AS_ROOT else [TOGETHER]
 LESSON = next(path for path in NOTEBOOKS if path.stem == "03_squeeze")
-STUDENTS = [f"{OURS}{number}" for number in range(1, 9)]
+STUDENTS = [f"{OURS}{number}" for number in range(1, 9 if WHOLE else 3)]
 TEACHER, GROUP = f"{OURS}teacher", f"{OURS}class"
 A, B = STUDENTS[:2]
 MEMORY, CPU, PROCESSES = (int(value) for value in LIMITS.values())
@@ -93,7 +95,7 @@ def passwords() -> Iterator[dict[str, str]]:
         return
     if not CI:
         pytest.skip(
-            "As root this test makes system accounts for a while; it wants to be asked: make class CI=1"
+            "As root this test makes system accounts for a while; it wants to be asked: make hub-test CI=1"
         )
     with accounts([*STUDENTS, TEACHER], GROUP) as made:
         python = [sys.executable, "-c", "import jupyterhub, seblock; open(seblock.__file__)"]
@@ -102,13 +104,13 @@ def passwords() -> Iterator[dict[str, str]]:
         if tried.returncode:
             pytest.fail(
                 f"Students' accounts cannot run {sys.executable}. Clone into a folder that everybody may "
-                "enter, and name a Python that everybody may run: make class CLASS_PYTHON=/usr/bin/python3\n"
+                "enter, and name a Python that everybody may run: make hub-test HUB_PYTHON=/usr/bin/python3\n"
                 + tried.stderr
             )
         yield made
 
 
-@pytest.fixture(scope="module", params=["one account", APART])
+@pytest.fixture(scope="module", params=HUBS)
 def hub(
     request: pytest.FixtureRequest, passwords: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hub]:
@@ -145,7 +147,7 @@ def seen(chromium: Browser, hub: Hub) -> Iterator[dict[str, Watched]]:
     end = time.perf_counter()
     weights = [hub.megabytes(name) for name in STUDENTS]
     row = {
-        "hub": "an account each" if hub.apart else "one account",
+        "hub": APART if hub.apart else TOGETHER,
         "students": len(STUDENTS),
         "MB a student": sum(weights) / len(weights),
         "MB of hub and proxy": hub.megabytes(),
@@ -184,7 +186,7 @@ def together(hub: Hub, code: str, waits: list[float], seconds: float) -> tuple[s
         time.sleep(0.5)
 
 
-def test_eight_run_the_lesson_at_the_same_time(
+def test_all_run_the_lesson_at_the_same_time(
     hub: Hub, seen: dict[str, Watched], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
@@ -194,7 +196,7 @@ def test_eight_run_the_lesson_at_the_same_time(
         assert lab.outcries(one.page) == []
         assert lab.pictures_missing(one.page, stored) == []
         assert one.foreign == set()
-    monkeypatch.setattr(measure, "RESULTS", ROOT / "build" / "class")
+    monkeypatch.setattr(measure, "RESULTS", ROOT / "build" / "hub")
     with capsys.disabled():
         print()
         measure.report("accounts" if hub.apart else "shared", [hub.measured])
@@ -244,7 +246,7 @@ def test_nobody_asks_anothers_server(hub: Hub, seen: dict[str, Watched]) -> None
     assert hub.ask(A, ASKS.format(url=url)) == "403\n"
 
 
-@pytest.mark.parametrize("hub", ["one account"], indirect=True)
+@pytest.mark.parametrize("hub", [TOGETHER], indirect=True)
 @pytest.mark.parametrize("name", [f"{A[:-1]}*", f"{A}/..", 40 * "a"])
 def test_a_name_that_would_be_more_than_a_name_is_refused(hub: Hub, chromium: Browser, name: str) -> None:
     page = chromium.new_page()

@@ -1,18 +1,18 @@
-"""One Chromium for the tests of JupyterLab and of the site, and what a page did while it was open."""
+"""What a page does while it is open: its console, its requests, and whom it asks."""
 
 import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREENSHOTS = ROOT / "build" / "screenshots"
+WHOLE = bool(os.environ.get("WHOLE"))
+"""Whether everything is looked at, as `make whole` does, or a part that would notice a break."""
 
 
 @dataclass
@@ -62,26 +62,3 @@ def watched(context: BrowserContext, home: str) -> Watched:
 def grouped(names: list[str]) -> list[object]:
     """A parameter for each notebook or page; pytest's workers take all tests of one, as one browser does."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The browser of this machine. Without one the tests are skipped, but not in CI."""
-    found = [
-        path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
-    ]
-    if not found:
-        say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("These tests open pages in Chromium, and there is none: install your system's package chromium.")
-    with sync_playwright() as playwright:
-        quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        browser = playwright.chromium.launch(executable_path=found[0], args=[*quiet, "--disable-quic"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def screenshots() -> Path:
-    """Where pictures of the pages are left to look at; git ignores it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    return SCREENSHOTS
