@@ -88,10 +88,24 @@ def agrees(stated: Number, found: Number) -> bool:
     return as_percent and same(100 * found.value, found.decimals - 2)
 
 
-PAPER = list(numbers(re.sub(r"[\"'{}()\[\]:]", " ", json.dumps({
-    name: {str(key): value for key, value in table.items()} if isinstance(table, dict) else table
-    for name, table in vars(paper).items() if name.isupper()
-}, default=str))))
+PAPER = list(
+    numbers(
+        re.sub(
+            r"[\"'{}()\[\]:]",
+            " ",
+            json.dumps(
+                {
+                    name: {str(key): value for key, value in table.items()}
+                    if isinstance(table, dict)
+                    else table
+                    for name, table in vars(paper).items()
+                    if name.isupper()
+                },
+                default=str,
+            ),
+        )
+    )
+)
 
 
 def unsupported(cells: list[dict], reasons: dict[str, str]) -> list[str]:
@@ -106,12 +120,16 @@ def unsupported(cells: list[dict], reasons: dict[str, str]) -> list[str]:
         if "Table" in "".join(cell["source"]):
             found += PAPER
         for stated in numbers(text):
-            small = stated.value == int(stated.value) and abs(stated.value) <= HARMLESS and not stated.decimals
+            small = (
+                stated.value == int(stated.value) and abs(stated.value) <= HARMLESS and not stated.decimals
+            )
             if (small and not stated.percent) or stated.text in reasons:
                 continue
             if not any(agrees(stated, other) for other in found):
                 at = text.find(stated.text)
-                told.append(f"cell {place}: {stated.text!r} in …{' '.join(text[max(0, at - 50) : at + 40].split())}…")
+                told.append(
+                    f"cell {place}: {stated.text!r} in …{' '.join(text[max(0, at - 50) : at + 40].split())}…"
+                )
     return told
 
 

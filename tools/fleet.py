@@ -310,6 +310,7 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
             out.mkdir(parents=True, exist_ok=True)
             one = json.dumps({"settings_": settings_of(job), "closely": job.closely, "out": str(out)})
             command = [sys.executable, code / Path(__file__).name, directory, runs, "--one", one]
+            command += ["--queue", str(os.getpid())]
             for attempt in (1, 2):
                 with open(out / "output.txt", "ab") as output:
                     child = subprocess.Popen(
@@ -372,13 +373,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 4], help="those alone")
     parser.add_argument("--tables", type=Path, default=TREE / "seblock" / "trained", help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--queue", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     directory, runs = options.data.resolve(), options.runs.resolve()
     if options.status:
         print(status(runs, options.tables))
         return
     if options.one:
-        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=end_with, args=(options.queue,), daemon=True).start()
         if hasattr(os, "nice"):
             os.nice(19)
         one = json.loads(options.one)
