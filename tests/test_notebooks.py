@@ -176,10 +176,10 @@ def test_notebook_stores_no_metadata_that_a_run_could_change(path: Path) -> None
     notebook = read(path)
     assert notebook["metadata"] == KERNEL, "run `make notebooks`"
     for cell in notebook["cells"]:
-        if cell["id"] != "setup":
-            hidden = cell["cell_type"] == "code" and "hide-output" in cell["metadata"].get("tags", [])
-            left = {k: v for k, v in cell["metadata"].items() if k != "tags"}
-            assert left == ({"jupyter": {"outputs_hidden": True}} if hidden else {}), cell["id"]
+        hidden = cell["cell_type"] == "code" and "hide-output" in cell["metadata"].get("tags", [])
+        folded = "source_hidden" if cell["id"] == "setup" else "outputs_hidden" if hidden else None
+        left = {k: v for k, v in cell["metadata"].items() if k != "tags"}
+        assert left == ({"jupyter": {folded: True}} if folded else {}), cell["id"]
     assert not [i for i, output in outputs(path) if output.get("metadata", {}).keys() - {"image/png"}]
     assert not [i for i, output in outputs(path) if any("widget" in kind for kind in output.get("data", {}))]
 

@@ -69,10 +69,10 @@ def clean(nb: nbformat.NotebookNode) -> None:
     """Leave the sources, the tags and what readers see; drop whatever differs between two runs."""
     nb.metadata = nbformat.from_dict(METADATA)
     for cell in nb.cells:
-        if cell.id != "setup":
-            tags = cell.metadata.get("tags", [])
-            hidden = {"jupyter": {"outputs_hidden": True}} if HIDDEN in tags and "outputs" in cell else {}
-            cell.metadata = nbformat.from_dict(hidden | ({"tags": tags} if tags else {}))
+        tags = cell.metadata.get("tags", [])
+        hidden = {"jupyter": {"outputs_hidden": True}} if HIDDEN in tags and "outputs" in cell else {}
+        left = FOLDED if cell.id == "setup" else hidden | ({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(left)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
 
