@@ -17,7 +17,7 @@ from benchmarks.command import make_parser, read_options, result_name
 from benchmarks.measure import Row, bytes_moved, interleave, report, seconds
 from seblock import cost
 from seblock.blocks import SELayer
-from seblock.plots import BLUE, GREEN, GREY, ORANGE, RED, Picture, canvas, png, styled
+from seblock.plots.toolkit import BLUE, GREEN, GREY, ORANGE, RED, Picture, canvas, png, styled
 
 BASE = {"N": 32, "C": 256, "side": 28, "r": 16}
 VARIED = {
@@ -86,7 +86,9 @@ def picture(rows: list[Row], allocator: str) -> Picture:
         ax.minorticks_off()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"What the block's time follows (allocator: {allocator})")
-    return figure, "Times of forward + backward, beside what they would be if they followed a formula."
+    return Picture(
+        figure, "Times of forward + backward, beside what they would be if they followed a formula."
+    )
 
 
 def main() -> None:
@@ -94,8 +96,7 @@ def main() -> None:
     rows = measure(options.rounds, options.device)
     name = result_name("growth", options)
     path = report(name, rows, allocator=options.allocator, rounds=options.rounds)
-    figure, _ = picture(rows, options.allocator)
-    path.with_suffix(".png").write_bytes(png(figure))
+    path.with_suffix(".png").write_bytes(png(picture(rows, options.allocator).figure))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from seblock.moved import hand_on
 
 PHOTOS = (
-    *("CHANNELS", "BRIGHT", "LEVEL", "UPRIGHT", "RED", "GREEN", "BLUE"),
+    *("CHANNELS", "BRIGHT", "RED", "GREEN", "BLUE"),
     *("named_filters", "responses", "features", "tint", "hand_set_gate"),
 )
 
@@ -11,6 +11,8 @@ __getattr__ = hand_on(
     __name__,
     {
         "photos": "seblock.photos.load",
+        "LEVEL": "seblock.photos.HORIZONTAL",
+        "UPRIGHT": "seblock.photos.VERTICAL",
         **{name: f"seblock.photos.{name}" for name in PHOTOS},
         **{name: f"seblock.puzzles.{name}" for name in ("Puzzle", "distance", "painting_puzzle")},
         "Images": "seblock.cifar10.Images",

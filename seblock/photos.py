@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHANNELS = ("bright", "level edges", "upright edges", "red", "green", "blue")
+CHANNELS = ("bright", "horizontal edges", "vertical edges", "red", "green", "blue")
 """What the six named filters find: channel c of the formulas is CHANNELS[c - 1]."""
 
-BRIGHT, LEVEL, UPRIGHT, RED, GREEN, BLUE = range(6)
+BRIGHT, HORIZONTAL, VERTICAL, RED, GREEN, BLUE = range(6)
 """Where a named channel is in code: u[:, RED] is u_4."""
 
 
@@ -24,7 +24,7 @@ def named_filters() -> Tensor:
     """V: six 3×3 filters over red, green, blue, (6, 3, 3, 3), in the order of `CHANNELS`.
 
     Each is a colour times a pattern. "red" is twice red less green less blue, averaged over 3×3 positions;
-    "level edges" is positive where it is dark above and light below, "upright edges" dark left, light right.
+    "horizontal edges" is positive where it is dark above and light below, "vertical edges" dark left, light right.
     """
     flat = torch.full((3, 3), 1 / 9)
     level = torch.tensor([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]])

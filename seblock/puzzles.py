@@ -20,7 +20,7 @@ class Puzzle(NamedTuple):
     other: Tensor
     """The digit that it does not name, (N, 1, 20, 20)."""
     cue: Tensor
-    """0: upright stripes name channel 1's digit. 1: level stripes name channel 2's. (N,)."""
+    """0: vertical stripes name channel 1's digit. 1: horizontal stripes name channel 2's. (N,)."""
     named: Tensor
     """The class of the digit that the cue names, 0..9, (N,)."""
     unnamed: Tensor

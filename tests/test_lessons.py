@@ -22,12 +22,14 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
 from seblock import blocks, cost, exercises, functional, networks, paper, photos, plots, puzzles, train
+from seblock.plots.toolkit import with_palette
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -60,8 +62,18 @@ def lesson(path: Path) -> Lesson:
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code" and cell.id != "setup":  # not Python alone
                 repeats = "nbval-ignore-output" not in cell.metadata.get("tags", [])
-                exec(compile(ast.parse(cell.source), path.name, "exec"), ran.names)
+                last = run(cell.source, path.name, ran.names)
+                if isinstance(last, plots.Picture):
+                    collect(*last)
     return ran
+
+
+def run(source: str, name: str, names: dict[str, Any]) -> Any:
+    """Run a cell's source; returns what its last line is worth, None if that is no expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), names)
+    return eval(compile(ast.Expression(last.value), name, "eval"), names) if last else None
 
 
 def named(stem: str) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def test_a_figure_looks_the_same_whatever_the_reader_s_style() -> None:
     from seblock.plots import squeeze
 
     def drawn() -> bytes:
-        return plots.png(squeeze.z({"temple": torch.arange(6) / 10})[0])
+        return plots.png(squeeze.z({"temple": torch.arange(6) / 10}).figure)
 
     plain = drawn()
     with matplotlib.style.context("dark_background"):
@@ -157,29 +169,84 @@ def test_a_number_that_changes_changes_the_alt_text() -> None:
     from seblock.plots import squeeze
 
     z = torch.tensor([0.56, 0.081, 0.079, 0.077, 0.036, 0.063])
-    before = squeeze.z({"temple": z})[1]
+    before = squeeze.z({"temple": z}).alt
     z[3] += 0.004
-    assert squeeze.z({"temple": z})[1] != before
+    assert squeeze.z({"temple": z}).alt != before
 
 
-def test_show_gives_the_picture_and_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda bundle, raw, metadata: shown.append((bundle, metadata))
-    )
+def square() -> plots.Picture:
+    """A picture of hardly anything."""
     figure, _ = plots.canvas(1, 1, 2.0)
-    plots.show(figure, "A square of 2.")
-    ((bundle, metadata),) = shown
+    return plots.Picture(figure, "A square of 2.")
+
+
+def test_a_picture_shows_itself_as_text_and_as_png() -> None:
+    """By what IPython asks when a cell ends in one; the first line of the text gives nothing away."""
+    bundle, metadata = DisplayFormatter().format(square())
+    assert bundle.keys() == {"text/plain", "image/png"}
+    assert bundle["text/plain"] == repr(square()) == "Figure.\nA square of 2."
     assert bundle["image/png"].startswith(b"\x89PNG")
-    assert bundle["text/plain"] == "A square of 2."
-    assert metadata["image/png"]["alt"] == "A square of 2."
+    assert metadata == {"image/png": {"alt": "A square of 2.", "width": 960}}
+    figure, alt = square()
+    assert (type(figure), alt) == (Figure, "A square of 2.")
+
+
+def test_show_shows_what_the_picture_itself_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[plots.Picture] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    picture = square()
+    plots.show(*picture)
+    assert shown == [picture]
+
+
+def decoded(picture: bytes) -> np.ndarray:
+    """A PNG's pixels, (H, W, 3)."""
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+
+
+def test_a_picture_has_1920_pixels_width_and_the_same_bytes_every_time() -> None:
+    first, second = (plots.png(square().figure) for _ in range(2))
+    assert first == second
+    assert decoded(first).shape == (300, 1920, 3)
+
+
+def test_a_palette_keeps_white_and_common_colours_exact_and_rare_ones_close() -> None:
+    """On a photo that fills most of a picture, beside a patch and a few dark strokes."""
+    pixels = np.full((400, 500, 3), 255, np.uint8)
+    photo = (255 * photos.load()[1]).byte().permute(1, 2, 0).numpy()
+    pixels[:320, :480] = photo.repeat(2, 0).repeat(2, 1)
+    pixels[330:390, 10:400] = (0, 114, 178)
+    pixels[330:390, 410:412] = (45, 0, 75)
+    kept = np.asarray(with_palette(pixels, 64)[0].convert("RGB")).astype(int)
+    off = np.abs(kept - pixels.astype(int))
+    assert len(np.unique(kept.reshape(-1, 3), axis=0)) <= 64
+    assert off[395:].max() == 0
+    assert off[330:390, 10:400].max() <= 2
+    assert off[330:390, 410:412].max() < 50
+    assert off.mean() < 6
+
+
+def test_few_colours_are_kept_to_within_the_rounding() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 40, 3), np.uint8).repeat(9, 0)
+    assert np.abs(np.asarray(with_palette(pixels, 64)[0].convert("RGB")).astype(int) - pixels).max() <= 2
+
+
+def test_a_picture_too_large_for_its_file_gets_fewer_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noise() -> Figure:
+        figure, axes = plots.canvas(1, 1, 2.0)
+        axes[0, 0].imshow(np.random.default_rng(0).random((50, 320)))
+        return figure
+
+    plain = plots.png(noise())
+    monkeypatch.setattr("seblock.plots.toolkit.MOST_BYTES", len(plain) - 1)
+    assert len(plots.png(noise())) < len(plain)
 
 
 def test_moving_a_slider_changes_its_picture_and_its_words() -> None:
-    def draw(value: float) -> tuple[Figure, str]:
+    def draw(value: float) -> plots.Picture:
         figure, axes = plots.canvas(1, 1, 2.0)
         axes[0, 0].plot([0, value])
-        return figure, f"A line up to {value:g}."
+        return plots.Picture(figure, f"A line up to {value:g}.")
 
     live = plots.slider(draw, "height", 0.0, 1.0, 0.5)
     knob, picture, words = live.children

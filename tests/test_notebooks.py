@@ -41,6 +41,9 @@ REFUSED_TEX = re.compile(
 """TeX that MathJax knows, and that GitHub refuses or that needs more than the one formula it stands in."""
 UNATTEMPTED = "Not attempted yet"
 PREREQUISITES = re.compile(r"\*\*(Prerequisites|Takes for granted):\*\*")
+FIGURE = "Figure."
+"""The first line of every figure's text; JupyterLab shows the first line of an output that is hidden."""
+FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 
 Cell = dict[str, Any]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -169,7 +172,8 @@ def test_notebook_has_at_most_500_kilobytes_and_150_a_picture(path: Path) -> Non
 def test_every_picture_says_in_a_sentence_what_is_to_be_seen(path: Path) -> None:
     for cell_id, output in outputs(path):
         if any(kind.startswith("image/") for kind in output.get("data", {})):
-            alt = "".join(output["data"].get("text/plain", ""))
+            first, _, alt = "".join(output["data"].get("text/plain", "")).partition("\n")
+            assert first == FIGURE, cell_id
             assert len(alt) > 20, cell_id
             assert not alt.startswith("<"), cell_id
             assert output["metadata"].get("image/png", {}).get("alt") == alt, cell_id
@@ -179,8 +183,11 @@ def test_every_picture_says_in_a_sentence_what_is_to_be_seen(path: Path) -> None
 def test_notebook_stores_no_metadata_that_a_run_could_change(path: Path) -> None:
     notebook = read(path)
     assert notebook["metadata"] == KERNEL, "run `make notebooks`"
-    others = [cell for cell in notebook["cells"] if cell["id"] != "setup"]
-    assert not [cell["id"] for cell in others if cell["metadata"].keys() - {"tags"}]
+    for cell in notebook["cells"]:
+        hidden = cell["cell_type"] == "code" and "hide-output" in cell["metadata"].get("tags", [])
+        folded = "source_hidden" if cell["id"] == "setup" else "outputs_hidden" if hidden else None
+        left = {k: v for k, v in cell["metadata"].items() if k != "tags"}
+        assert left == ({"jupyter": {folded: True}} if folded else {}), cell["id"]
     assert not [i for i, output in outputs(path) if output.get("metadata", {}).keys() - {"image/png"}]
     assert not [i for i, output in outputs(path) if any("widget" in kind for kind in output.get("data", {}))]
 
@@ -268,6 +275,117 @@ def test_notebook_asks_for_two_guesses_each_answered_by_the_next_cell(path: Path
         assert everything[i + 1]["cell_type"] == "code", cell["id"]
 
 
+def flaws(guess: Cell, answer: Cell) -> list[str]:
+    """How a guess departs from its form: folds to choose from, above a cell whose output is hidden.
+
+    A fold is opened to choose it, so what stands on it must not say whether it is right. Of a hidden output
+    JupyterLab shows the first line that is not empty: that of a figure, or one that leads up to the rest.
+    """
+    source, found = guess["source"], []
+    folds = FOLD.findall(source)
+    if [summary[:4] for summary, _ in folds] not in (["(a) ", "(b) "], ["(a) ", "(b) ", "(c) "]):
+        found.append("not two or three folds (a), (b), (c)")
+    if source.count("<details") != len(folds) or re.search(r"<details[^>]*\bopen\b", source):
+        found.append("a fold that is open, or is not closed")
+    if any(not summary[4:].strip() for summary, _ in folds):
+        found.append("a fold without an answer on it")
+    if any(re.search(r"\b(right|wrong|correct|answer|true|false)\b", s, re.IGNORECASE) for s, _ in folds):
+        found.append("a fold that says on its outside whether it is right")
+    if any(not re.match(r"\s*?\n\n\S.*\S\n\n$", text, re.DOTALL) for _, text in folds):
+        found.append("a fold without a text in it, or without an empty line on either side of it")
+    if re.search(r"\([a-z]\)|\*\*Guess", FOLD.sub("", source).removeprefix("**Guess.**")):
+        found.append("an answer, or a second guess, outside the folds")
+    if answer["cell_type"] != "code" or "hide-output" not in answer["metadata"].get("tags", []):
+        return [*found, "not right above a code cell with the tag hide-output"]
+    said = [text for output in answer["outputs"][:1] for text in texts(output) if text]
+    lines = [line for text in said[:1] for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        found.append("a hidden output whose first line is all that it says")
+    elif lines[0] != FIGURE and (re.search(r"\d", lines[0]) or not lines[0].endswith(":")):
+        found.append(
+            "a hidden output whose first line, which can be seen, does not end in a colon or has a digit"
+        )
+    return found
+
+
+@every_notebook
+def test_a_guess_that_can_be_folded_away_is_one(path: Path) -> None:
+    everything = read(path)["cells"]
+    for cell, after in zip(everything, [*everything[1:], {"cell_type": ""}], strict=True):
+        if "**Guess.**" in cell["source"] and cell["cell_type"] == "markdown":
+            assert cell["source"].startswith("**Guess.**"), f"{cell['id']}: a guess is a cell of its own"
+            assert not flaws(cell, after), cell["id"]
+
+
+@every_notebook
+def test_only_what_answers_a_guess_is_hidden(path: Path) -> None:
+    everything = read(path)["cells"]
+    for before, cell in zip([{"source": ""}, *everything], everything):
+        if "hide-output" in cell["metadata"].get("tags", []):
+            assert before["source"].startswith("**Guess.**"), cell["id"]
+
+
+GUESS = """**Guess.** In how many pixels can the output change?
+
+<details><summary>(a) none</summary>
+
+Right. Three layers see three pixels.
+
+</details>
+<details><summary>(b) the few nearest</summary>
+
+How far does one layer see?
+
+</details>"""
+PRINTED = {"output_type": "stream", "name": "stdout", "text": ["Pixels that change:\n", "plain 0\n"]}
+DRAWN = {"output_type": "execute_result", "data": {"image/png": "", "text/plain": ["Figure.\n", "0 of 169."]}}
+
+
+def flaws_of(source: str = GUESS, *outputs: dict[str, Any], tags: tuple[str, ...] = ("hide-output",)) -> str:
+    """The flaws of that guess above a code cell with these outputs."""
+    answer = {"cell_type": "code", "metadata": {"tags": list(tags)}, "outputs": list(outputs or (PRINTED,))}
+    return "; ".join(flaws({"cell_type": "markdown", "source": source}, answer))
+
+
+def test_a_guess_in_its_form_has_no_flaw() -> None:
+    assert flaws_of() == ""
+    assert flaws_of(GUESS, DRAWN) == ""
+    assert flaws_of(f"{GUESS}\n<details><summary>(c) all</summary>\n\nNo.\n\n</details>") == ""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "flaw"),
+    [
+        ("(b) the few", "(c) the few", "not two or three folds"),
+        ("<summary>(a) none", "<summary>none", "not two or three folds"),
+        ("(b) the few nearest</summary>", "(b) the few nearest (wrong)</summary>", "whether it is right"),
+        ("(a) none</summary>", "(a) Right: none</summary>", "whether it is right"),
+        ("<details><summary>(b)", "<details open><summary>(b)", "open, or is not closed"),
+        ("How far does one layer see?\n\n</details>", "How far does one layer see?", "not closed"),
+        ("How far does one layer see?", "", "without a text in it"),
+        ("</summary>\n\nHow", "</summary>\nHow", "without an empty line"),
+        ("can the output change?", "can the output change? Not (b).", "outside the folds"),
+    ],
+)
+def test_a_guess_that_gives_itself_away_or_cannot_be_opened_is_refused(
+    was: str, becomes: str, flaw: str
+) -> None:
+    assert GUESS.count(was) == 1
+    assert flaw in flaws_of(GUESS.replace(was, becomes))
+
+
+@pytest.mark.parametrize(
+    "text", ["0 pixels:\nplain\n", "plain\nwider field\n", "Pixels that change:\n", "\n0\nPixels:\n", ""]
+)
+def test_a_hidden_output_that_gives_the_answer_away_is_refused(text: str) -> None:
+    assert "first line" in flaws_of(GUESS, {**PRINTED, "text": text.splitlines(keepends=True)})
+    assert "first line" in flaws_of(GUESS, {**DRAWN, "data": {"image/png": "", "text/plain": text}})
+
+
+def test_an_answer_that_is_not_hidden_is_refused() -> None:
+    assert "hide-output" in flaws_of(tags=("nbval-ignore-output",))
+
+
 @every_notebook_with_exercises
 def test_notebook_has_an_exercise_left_open_with_its_solution_folded_below(path: Path) -> None:
     everything = read(path)["cells"]
@@ -303,7 +421,7 @@ def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
     assert not broken(page.read_text(encoding="utf-8"), page)
 
 
-# The tool. One call executes the three notebooks, side by side, as `make notebooks` does.
+# The tool. One call executes all of its notebooks, side by side, as `make notebooks` does.
 
 SLIDER = """
 import ipywidgets
@@ -317,11 +435,11 @@ ipywidgets.VBox([knob, picture])
 """
 
 
-def write(path: Path, *sources: str) -> Path:
+def write(path: Path, *sources: str, tags: tuple[str, ...] = ("kept",), **metadata: Any) -> Path:
     """A notebook as an editor might leave it: no ids, noise in the metadata, nothing executed."""
     code = {
         "cell_type": "code",
-        "metadata": {"collapsed": False, "tags": ["kept"]},
+        "metadata": {"collapsed": False, "tags": list(tags), **metadata},
         "execution_count": None,
         "outputs": [],
     }
@@ -343,12 +461,14 @@ def execute(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A folder in which slider, error and stderr were executed together, and what the tool said."""
+    """A folder in which these five were executed together, and what the tool said."""
     folder = tmp_path_factory.mktemp("with a space")
     files = [
         write(folder / "slider.ipynb", SLIDER.strip(), "1 + 1"),
         write(folder / "error.ipynb", "1", "1 / 0"),
         write(folder / "stderr.ipynb", "import warnings\n\nwarnings.warn('heard')"),
+        write(folder / "hidden.ipynb", "1", tags=("hide-output",)),
+        write(folder / "opened.ipynb", "1", jupyter={"outputs_hidden": True}),
     ]
     return folder, execute(*files)
 
@@ -371,6 +491,13 @@ def test_executing_stores_what_is_shown_and_no_more(executed: tuple[Path, Any]) 
     assert first["outputs"][0]["text"] == ["one\n", "two\n"]
     assert list(first["outputs"][1]["data"]) == ["text/plain"]
     assert second["outputs"][0]["data"] == {"text/plain": ["2"]}
+
+
+def test_the_tag_hides_an_output_and_nothing_else_does(executed: tuple[Path, Any]) -> None:
+    """So that a reader who folds an output away, and saves, has not hidden it for all."""
+    (hidden,), (opened,) = (read(executed[0] / f"{name}.ipynb")["cells"] for name in ("hidden", "opened"))
+    assert hidden["metadata"] == {"jupyter": {"outputs_hidden": True}, "tags": ["hide-output"]}
+    assert opened["metadata"] == {"tags": ["kept"]}
 
 
 def test_an_error_names_its_cell_and_the_file_stays(

@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_image
 
 from seblock import photos
 from seblock.functional import excite, squeeze
-from seblock.photos import BLUE, BRIGHT, CHANNELS, GREEN, LEVEL, RED, UPRIGHT
+from seblock.photos import BLUE, BRIGHT, CHANNELS, GREEN, HORIZONTAL, RED, VERTICAL
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,8 @@ def test_the_photos_are_the_temple_and_the_flower_the_right_way_up_and_red_green
 
 def test_each_channel_has_a_name_and_each_name_a_place():
     assert CHANNELS[BRIGHT] == "bright"
-    assert CHANNELS[LEVEL] == "level edges"
-    assert CHANNELS[UPRIGHT] == "upright edges"
+    assert CHANNELS[HORIZONTAL] == "horizontal edges"
+    assert CHANNELS[VERTICAL] == "vertical edges"
     assert CHANNELS[RED] == "red"
     assert CHANNELS[GREEN] == "green"
     assert CHANNELS[BLUE] == "blue"
@@ -62,7 +62,7 @@ def test_each_channel_has_a_name_and_each_name_a_place():
 )
 def test_a_colour_filter_finds_its_colour_and_nothing_in_grey(colour, expected):
     u = photos.responses(plain_colour(*colour))
-    for channel, value in {**expected, LEVEL: 0, UPRIGHT: 0}.items():
+    for channel, value in {**expected, HORIZONTAL: 0, VERTICAL: 0}.items():
         torch.testing.assert_close(u[0, channel], torch.full((5, 4), float(value)), rtol=0, atol=1e-5)
 
 
@@ -72,9 +72,9 @@ def test_the_level_filter_is_positive_where_it_is_dark_above_and_light_below():
     at_rows = torch.tensor([0.0, 0, 4, 4, 0, 0])[:, None].expand(6, 5)
     for image, sign in ((x, 1), (x.flip(2), -1)):
         u = photos.responses(image)[0]
-        torch.testing.assert_close(u[LEVEL], sign * at_rows, rtol=0, atol=1e-5)
-        torch.testing.assert_close(u[UPRIGHT], torch.zeros(6, 5), rtol=0, atol=1e-5)
-    assert photos.features(x.flip(2))[0, LEVEL].abs().max() < 1e-5
+        torch.testing.assert_close(u[HORIZONTAL], sign * at_rows, rtol=0, atol=1e-5)
+        torch.testing.assert_close(u[VERTICAL], torch.zeros(6, 5), rtol=0, atol=1e-5)
+    assert photos.features(x.flip(2))[0, HORIZONTAL].abs().max() < 1e-5
 
 
 def test_the_upright_filter_is_positive_where_it_is_dark_left_and_light_right():
@@ -83,8 +83,8 @@ def test_the_upright_filter_is_positive_where_it_is_dark_left_and_light_right():
     at_columns = torch.tensor([0.0, 0, 4, 4, 0, 0]).expand(5, 6)
     for image, sign in ((x, 1), (x.flip(3), -1)):
         u = photos.responses(image)[0]
-        torch.testing.assert_close(u[UPRIGHT], sign * at_columns, rtol=0, atol=1e-5)
-        torch.testing.assert_close(u[LEVEL], torch.zeros(5, 6), rtol=0, atol=1e-5)
+        torch.testing.assert_close(u[VERTICAL], sign * at_columns, rtol=0, atol=1e-5)
+        torch.testing.assert_close(u[HORIZONTAL], torch.zeros(5, 6), rtol=0, atol=1e-5)
 
 
 def test_the_colour_and_brightness_filters_average_over_nine_positions():
@@ -134,7 +134,7 @@ def test_the_hand_set_gate_closes_red_where_there_is_more_blue_and_blue_where_th
 def test_the_hand_set_gate_does_not_look_at_the_other_channels():
     z = torch.rand(5, 6)
     moved = z.clone()
-    moved[:, [BRIGHT, LEVEL, UPRIGHT, GREEN]] += torch.rand(5, 4)
+    moved[:, [BRIGHT, HORIZONTAL, VERTICAL, GREEN]] += torch.rand(5, 4)
     assert torch.equal(excite(z, *photos.hand_set_gate()), excite(moved, *photos.hand_set_gate()))
 
 

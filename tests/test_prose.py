@@ -1,7 +1,6 @@
 """What the prose states: each number stands in an output, in code or in the paper's tables; formulas hold."""
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -25,6 +25,8 @@ METADATA = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """Where a live widget is drawn: its id is new in every run. The widget's text stays."""
+HIDDEN = "hide-output"
+"""The tag of a cell whose output stays out of sight until the reader wants it: the answer to a guess."""
 FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
 """What makes JupyterLab show a cell's first line alone, and keeps it off the web page."""
 
@@ -64,8 +66,10 @@ def clean(nb: nbformat.NotebookNode) -> None:
     """Leave the sources, the tags and what readers see; drop whatever differs between two runs."""
     nb.metadata = nbformat.from_dict(METADATA)
     for cell in nb.cells:
-        kept = ("tags", "jupyter") if cell.id == "setup" else ("tags",)
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in kept and v})
+        tags = cell.metadata.get("tags", [])
+        hidden = {"jupyter": {"outputs_hidden": True}} if HIDDEN in tags and "outputs" in cell else {}
+        left = FOLDED if cell.id == "setup" else hidden | ({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(left)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from seblock.plots import BLUE, ORANGE, Picture, canvas, image, styled
+from seblock.plots.toolkit import BLUE, ORANGE, Picture, canvas, image, styled
 
 
 @styled
@@ -16,7 +16,9 @@ def augmented(photo: Tensor, variants: Tensor) -> Picture:
         axes.flat, [photo, *variants], ["as it is", *map(str, range(1, len(variants) + 1))], strict=True
     ):
         image(ax, pixels, title)
-    return figure, f"A photo of {photo.shape[-1]} × {photo.shape[-1]} and {len(variants)} variants of it."
+    return Picture(
+        figure, f"A photo of {photo.shape[-1]} × {photo.shape[-1]} and {len(variants)} variants of it."
+    )
 
 
 @styled
@@ -34,7 +36,7 @@ def ends(right: Mapping[str, Sequence[float]]) -> Picture:
     ax.set(ylim=(len(right) - 0.5, -0.5), xlabel="test images right, %: a dot a seed, a stroke their mean")
     ax.margins(x=0.15)
     ax.grid(axis="x", color="#dddddd")
-    return figure, f"Test images right, in per cent. {'; '.join(told)}."
+    return Picture(figure, f"Test images right, in per cent. {'; '.join(told)}.")
 
 
 @styled
@@ -52,4 +54,4 @@ def curves(runs: Mapping[tuple[str, int], Sequence[float]]) -> Picture:
         told.append(f"{name} seed {seed} from {percent[0]:.0f} to {percent[-1]:.1f}")
     ax.set(xlabel="epochs", ylabel="test images wrong, %", ylim=(0, None))
     ax.legend()
-    return figure, f"Test errors by epoch, in per cent. {'; '.join(told)}."
+    return Picture(figure, f"Test errors by epoch, in per cent. {'; '.join(told)}.")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seblock.plots import BLUE, RED, Picture, canvas, styled
+from seblock.plots.toolkit import BLUE, RED, Picture, canvas, styled
 
 
 @styled
@@ -18,11 +18,11 @@ def by_cue(means: Mapping[str, Tensor]) -> Picture:
         difference = mean[1] - mean[0]
         order = difference.argsort()
         drawn = ax.imshow(mean[:, order].numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
-        ax.set(title=name, xticks=[], yticks=[0, 1], yticklabels=["upright", "level"])
+        ax.set(title=name, xticks=[], yticks=[0, 1], yticklabels=["vertical", "horizontal"])
         told.append(f"{name}: {int((difference.abs() > 0.2).sum())} of {len(difference)}")
-    axes[-1, 0].set_xlabel("channels, sorted by how much more they open for level stripes")
+    axes[-1, 0].set_xlabel("channels, sorted by how much more they open for horizontal stripes")
     figure.colorbar(drawn, ax=list(axes.flat), label="mean gate", ticks=[0, 0.5, 1])
-    return figure, f"Gates that differ by more than 0.2 between the cues. {'; '.join(told)}."
+    return Picture(figure, f"Gates that differ by more than 0.2 between the cues. {'; '.join(told)}.")
 
 
 @styled
@@ -43,4 +43,4 @@ def over_seeds(results: Mapping[str, Sequence[float]], label: str, chance: float
         f"{min(values):.0%} to {max(values):.0%}"
         for name, values in results.items()
     ]
-    return figure, f"{label[0].upper()}{label[1:]}. {'; '.join(told)}."
+    return Picture(figure, f"{label[0].upper()}{label[1:]}. {'; '.join(told)}.")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seblock.photos import CHANNELS
-from seblock.plots import SIGNED, Picture, canvas, image, listed, styled
+from seblock.plots.toolkit import SIGNED, Picture, canvas, image, listed, styled
 
 
 @styled
@@ -21,7 +21,7 @@ def maps(x: Tensor, u: Tensor) -> Picture:
         "A photo of a temple and its six maps, purple below zero, orange above. "
         f"Largest values: {listed(u.amax((1, 2)))}. Smallest: {listed(u.amin((1, 2)))}."
     )
-    return figure, alt
+    return Picture(figure, alt)
 
 
 @styled
@@ -49,7 +49,7 @@ def terms(t: Tensor, spots: dict[str, tuple[int, int]]) -> Picture:
         f"At {name}: {told(t[:, place[0], place[1]])}, sum {float(t[:, place[0], place[1]].sum()):.3f}."
         for name, place in spots.items()
     )
-    return figure, alt
+    return Picture(figure, alt)
 
 
 @styled
@@ -66,4 +66,6 @@ def flip(spot: Tensor, kernel: Tensor, correlated: Tensor, convolved: Tensor) ->
     rows = [
         " / ".join(" ".join(f"{float(n):g}" for n in row) for row in grid) for grid in (correlated, convolved)
     ]
-    return figure, f"One bright pixel becomes, row by row: {rows[0]} by F.conv2d, {rows[1]} by convolution."
+    return Picture(
+        figure, f"One bright pixel becomes, row by row: {rows[0]} by F.conv2d, {rows[1]} by convolution."
+    )

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from seblock.plots import SIGNED, SKY, Picture, bars, canvas, image, listed, rounded, styled
+from seblock.plots.toolkit import SIGNED, SKY, Picture, bars, canvas, image, listed, rounded, styled
 
 COLOURS = ("red", "green", "blue")
 
@@ -22,7 +22,7 @@ def matrices(filters: dict[str, Tensor], values: dict[str, Tensor]) -> Picture:
         ax.set_title(f"“{name}”\nsingular values {sizes}")
         alts.append(f"{name}: singular values {sizes}.")
     figure.colorbar(drawn, ax=axes, location="right", shrink=0.7, ticks=[-0.3, 0, 0.3])
-    return figure, "Filters as matrices of colour by place. " + " ".join(alts)
+    return Picture(figure, "Filters as matrices of colour by place. " + " ".join(alts))
 
 
 @styled
@@ -39,7 +39,7 @@ def means(rows: dict[str, list[float]], ticks: list[str]) -> Picture:
         f"Mean of {name}, in per cent of the photo's: {listed(values, plain)}."
         for name, values in rows.items()
     ]
-    return figure, " ".join(alts)
+    return Picture(figure, " ".join(alts))
 
 
 @styled
@@ -56,10 +56,11 @@ def painted(x: Tensor, change: Tensor) -> Picture:
     bar.ax.set_yticklabels(["0", "0.2\nor more"])
     rows, columns = (change != 0).nonzero(as_tuple=True)
     share = (change != 0).double().mean()
-    return figure, (
+    return Picture(
+        figure,
         "A blue patch in the lower right corner, and the change of red: all of it in the last "
         f"{change.shape[0] - int(rows.min())} rows and {change.shape[1] - int(columns.min())} columns, "
-        f"{rounded(100 * share)} % of all positions."
+        f"{rounded(100 * share)} % of all positions.",
     )
 
 
@@ -80,8 +81,9 @@ def pasted(x: Tensor, red: Tensor, box: tuple[int, int, int, int]) -> Picture:
     told = rounded(difference) if difference > 1e-6 else "none"
     scale = "(maps: black 0, white 1 or more)"
     figure.supxlabel(f"difference of red, a pixel or more inside the frame: {told}   {scale}", fontsize=16)
-    return figure, (
+    return Picture(
+        figure,
         "The same piece of the temple, framed, in both photos, and red of both. "
         f"Largest difference of red, a pixel or more inside the frame: {told}; "
-        f"mean of red there {rounded(inside.mean())}."
+        f"mean of red there {rounded(inside.mean())}.",
     )

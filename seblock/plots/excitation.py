@@ -7,7 +7,7 @@ from seblock.paper import ABLATION_BASELINE, TABLE_12
 from seblock.photos import BLUE as BLUE_CHANNEL
 from seblock.photos import CHANNELS
 from seblock.photos import RED as RED_CHANNEL
-from seblock.plots import (
+from seblock.plots.toolkit import (
     BLUE,
     GREY,
     ORANGE,
@@ -70,7 +70,7 @@ def wiring(w1: Tensor, w2: Tensor) -> Picture:
         for c in range(6)
         if w2[c, k]
     ]
-    return figure, "The weights that are not zero: " + ", ".join(ways) + "."
+    return Picture(figure, "The weights that are not zero: " + ", ".join(ways) + ".")
 
 
 @styled
@@ -85,7 +85,7 @@ def tinted(x: Tensor, s: Tensor, t: float) -> Picture:
     )
     axes[0, 1].set_ylim(0, 1)
     gates_told = ", ".join(f"{name} {float(gate):.2f}" for name, gate in zip(CHANNELS, s, strict=True))
-    return figure, f"Tint {t:+.2f}. Gates: {gates_told}."
+    return Picture(figure, f"Tint {t:+.2f}. Gates: {gates_told}.")
 
 
 @styled
@@ -103,7 +103,7 @@ def tint_curves(t: Tensor, versions: dict[str, Tensor]) -> Picture:
             f"at t = {float(t[-1]):g} red {ends[2]:.2f} and blue {ends[3]:.2f}."
         )
     axes[0, 0].legend(loc="upper right")
-    return figure, "Gates over the tint. " + " ".join(alts)
+    return Picture(figure, "Gates over the tint. " + " ".join(alts))
 
 
 @styled
@@ -112,7 +112,7 @@ def gates(rows: dict[str, Tensor]) -> Picture:
     figure, axes = canvas(1, 1, 4.0)
     bars(axes[0, 0], {name: [float(v) for v in values] for name, values in rows.items()}, channel_ticks("s"))
     axes[0, 0].set_ylim(0, 1.25)
-    return figure, " ".join(f"{name}: {listed(values)}." for name, values in rows.items())
+    return Picture(figure, " ".join(f"{name}: {listed(values)}." for name, values in rows.items()))
 
 
 @styled
@@ -122,7 +122,7 @@ def start(scales: dict[str, Tensor]) -> Picture:
     alt = strokes(axes[0, 0], scales)
     axes[0, 0].axvline(0.5, color=GREY, ls="--")
     axes[0, 0].set(xlim=(0, 1), xlabel="gates of a fresh SE block, a stroke for each channel and photo")
-    return figure, f"Gates of a fresh block: {alt}."
+    return Picture(figure, f"Gates of a fresh block: {alt}.")
 
 
 @styled
@@ -143,7 +143,7 @@ def table_12() -> Picture:
     axes[0, 1].axvline(ABLATION_BASELINE, color=RED, ls="--")
     axes[0, 1].text(ABLATION_BASELINE - 0.02, 2.3, f"no SE: {ABLATION_BASELINE:.2f}", ha="right", color=RED)
     axes[0, 1].set(xlim=(22.1, 23.7), xlabel="top-1 error, % (Table 12): left is better")
-    return figure, ablation_alt(TABLE_12, 12)
+    return Picture(figure, ablation_alt(TABLE_12, 12))
 
 
 @styled
@@ -163,7 +163,8 @@ def pairs(weights: Tensor, s: Tensor) -> Picture:
         ax.set(xticks=[], yticks=[])
         ax.hlines([i - 0.5 for i in range(rows + 1)], -0.5, columns - 0.5, color="white", linewidth=2)
         ax.vlines([i - 0.5 for i in range(columns + 1)], -0.5, rows - 0.5, color="white", linewidth=2)
-    return figure, (
+    return Picture(
+        figure,
         f"Self-attention has {weights.shape[0]} × {weights.shape[1]} weights, each row adding up to "
-        f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {float(s.sum()):.2f}."
+        f"{rounded(weights.sum(1).mean())}. SE has {len(s)} gates, adding up to {float(s.sum()):.2f}.",
     )

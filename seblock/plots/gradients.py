@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seblock.plots import BLUE, ORANGE, RED, SIGNED, Picture, bars, canvas, listed, rounded, styled
+from seblock.plots.toolkit import BLUE, ORANGE, RED, SIGNED, Picture, bars, canvas, listed, rounded, styled
 
 
 @styled
@@ -22,9 +22,10 @@ def nudged(change: Tensor, channel: int) -> Picture:
     figure.supxlabel("largest change of each map")
     figure.colorbar(drawn, ax=axes, label="change", shrink=0.9)
     moved = int((sizes > 0).sum())
-    return figure, (
+    return Picture(
+        figure,
         f"One pixel of channel {channel + 1} was raised: {moved} of {change.numel()} positions change. The "
-        f"pixel itself {rounded(sizes.max())}, in other channels at most {rounded(scale)}."
+        f"pixel itself {rounded(sizes.max())}, in other channels at most {rounded(scale)}.",
     )
 
 
@@ -56,10 +57,11 @@ def paths() -> Picture:
     ax.text(4.3, -1.55, "directly: s · g", color=RED, ha="center")
     ax.set(xlim=(-0.5, 9.1), ylim=(-2.2, 2.0))
     ax.set_axis_off()
-    return figure, (
+    return Picture(
+        figure,
         "Forward, in blue: u goes to x̃ directly and by 4 steps through z, h and s. Backward, in red, the "
         "gradient takes both ways: directly times s; and by Σ g · u, s (1 − s), W₂ transposed, [h > 0], W₁ "
-        "transposed and 1 / (H · W)."
+        "transposed and 1 / (H · W).",
     )
 
 
@@ -79,9 +81,10 @@ def two_paths(direct: Tensor, through: Tensor) -> Picture:
     figure.colorbar(drawn, ax=axes, label="gradient", shrink=0.6)
     sizes = [rounded(part.square().mean().sqrt()) for part in rows.values()]
     widest = float((through.amax((1, 2)) - through.amin((1, 2))).max())
-    return figure, (
+    return Picture(
+        figure,
         f"Gradient of u for one image, {len(direct)} channels. Root mean square: direct {sizes[0]}, by z "
-        f"{sizes[1]}, sum {sizes[2]}. Through z each map has one value: they differ by {rounded(widest)}."
+        f"{sizes[1]}, sum {sizes[2]}. Through z each map has one value: they differ by {rounded(widest)}.",
     )
 
 
@@ -103,7 +106,7 @@ def slope() -> Picture:
         told.append(f"{rounded(back)} at {at:g}, where the gate is {rounded(gate)}")
     ax.set(xlabel="$a_2$", ylim=(0, 1.02), xlim=(-8, 8))
     ax.legend(loc="upper left")
-    return figure, f"s (1 − s) over a₂ from -8 to 8: {'; '.join(told)}."
+    return Picture(figure, f"s (1 − s) over a₂ from -8 to 8: {'; '.join(told)}.")
 
 
 @styled
@@ -112,7 +115,9 @@ def shares(rows: Mapping[str, Sequence[float]], ticks: Sequence[str], label: str
     figure, axes = canvas(1, 1, 4.2)
     bars(axes[0, 0], {name: list(values) for name, values in rows.items()}, ticks, "%.2g")
     axes[0, 0].set_ylabel(label)
-    return figure, f"{label}: " + "; ".join(f"{name}: {listed(v, ticks)}" for name, v in rows.items()) + "."
+    return Picture(
+        figure, f"{label}: " + "; ".join(f"{name}: {listed(v, ticks)}" for name, v in rows.items()) + "."
+    )
 
 
 @styled
@@ -139,4 +144,4 @@ def times(seconds: Mapping[str, Sequence[float]]) -> Picture:
         xlim=(0, 1.05 * calls[shown].max()),
         xlabel=f"milliseconds a call, red: median{left_out}",
     )
-    return figure, f"Median milliseconds of {len(values)} calls: {', '.join(told)}."
+    return Picture(figure, f"Median milliseconds of {len(values)} calls: {', '.join(told)}.")

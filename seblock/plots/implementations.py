@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from seblock.paper import ABLATION_BASELINE, TABLE_10
-from seblock.plots import BLUE, RED, Picture, canvas, strokes, styled
+from seblock.plots.toolkit import BLUE, RED, Picture, canvas, strokes, styled
 
 
 @styled
@@ -15,7 +15,7 @@ def lost(rows: dict[str, Tensor]) -> Picture:
     axes[0, 0].set(
         xlim=(-0.6, 1.05), xlabel="a stroke for each channel and image; grey: where a gate may be, 0 to 1"
     )
-    return figure, f"Numbers by which the channels are multiplied: {alt}."
+    return Picture(figure, f"Numbers by which the channels are multiplied: {alt}.")
 
 
 @styled
@@ -32,7 +32,8 @@ def table_10(millions: dict[int, float]) -> Picture:
     ax.set_ylabel("top-1 error, %\n(Table 10)")
     told = [f"r = {r}: {error:.2f} % with {millions[r]:.1f}" for r, (error, _) in TABLE_10.items()]
     best = min(TABLE_10, key=lambda r: TABLE_10[r][0])
-    return figure, (
+    return Picture(
+        figure,
         f"Error of Table 10 over computed millions of parameters. {'; '.join(told)}. Best r = {best}; "
-        f"without SE {ABLATION_BASELINE:.2f} %."
+        f"without SE {ABLATION_BASELINE:.2f} %.",
     )

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from seblock.gates import ByClass
-from seblock.plots import BLUE, ORANGE, RED, SERIES, SIGNED, Picture, canvas, rounded, styled
+from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, SIGNED, Picture, canvas, rounded, styled
 
 
 @styled
@@ -25,7 +25,7 @@ def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture
     axes[0, 0].legend(ncols=len(classes) + 1, loc="lower center", fontsize=14)
     axes[-1, 0].set_xlabel("channel")
     figure.supylabel("mean gate")
-    return figure, f"Mean gates by class, {len(means)} blocks. {'; '.join(told)}."
+    return Picture(figure, f"Mean gates by class, {len(means)} blocks. {'; '.join(told)}.")
 
 
 @styled
@@ -44,7 +44,9 @@ def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]
     for ax in axes[-1]:
         ax.set_xlabel("channel")
     figure.supylabel("gate: mean ± standard deviation")
-    return figure, f"Standard deviation over a class's images, mean of the channels. {'; '.join(told)}."
+    return Picture(
+        figure, f"Standard deviation over a class's images, mean of the channels. {'; '.join(told)}."
+    )
 
 
 @styled
@@ -66,7 +68,9 @@ def over_blocks(
     ax.set(ylabel=label, ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     told = [f"{name}: {', '.join(rounded(v) for v in values)}" for name, values in rows.items()]
-    return figure, f"{label[0].upper()}{label[1:]}, from block {ticks[0]} to {ticks[-1]}. {'; '.join(told)}."
+    return Picture(
+        figure, f"{label[0].upper()}{label[1:]}, from block {ticks[0]} to {ticks[-1]}. {'; '.join(told)}."
+    )
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:
@@ -95,7 +99,7 @@ def clustered(means: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
     for ax in axes[:, 0]:
         ax.set_yticks(range(len(classes)), [classes[k] for k in order], fontsize=14)
     figure.supxlabel("channels, like ones side by side; purple below the channel's mean, orange above")
-    return figure, f"Ten classes by channel, each block on its own scale: {'; '.join(told)}."
+    return Picture(figure, f"Ten classes by channel, each block on its own scale: {'; '.join(told)}.")
 
 
 @styled
@@ -114,7 +118,7 @@ def worth(accuracies: Mapping[str, float], label: str) -> Picture:
     ax.set(xlim=(-4, 104), ylim=(len(percent) - 0.5, -0.5), xlabel=label)
     ax.grid(axis="x", color="#dddddd")
     told = [f"{name} {value:.1f}" for name, value in percent.items()]
-    return figure, f"{label[0].upper()}{label[1:]}: {'; '.join(told)}."
+    return Picture(figure, f"{label[0].upper()}{label[1:]}: {'; '.join(told)}.")
 
 
 @styled
@@ -129,4 +133,4 @@ def strength(z: Mapping[str, Tensor], s: Mapping[str, Tensor]) -> Picture:
         told.append(f"{name}: correlation {rounded(r)}")
     axes[0, 0].set_ylabel("mean gate")
     figure.supxlabel("mean of $\\mathbf{u}_c$ over places and images, a dot a channel", fontsize=16)
-    return figure, f"Mean gate beside mean activation, {len(z)} blocks. {'; '.join(told)}."
+    return Picture(figure, f"Mean gate beside mean activation, {len(z)} blocks. {'; '.join(told)}.")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seblock.photos import CHANNELS, RED
-from seblock.plots import BLUE, Picture, canvas, image, listed, rounded, styled
+from seblock.plots.toolkit import BLUE, Picture, canvas, image, listed, rounded, styled
 
 
 @styled
@@ -16,9 +16,10 @@ def gated(u: Tensor, s: Tensor, x_tilde: Tensor) -> Picture:
         axes[0, c].title.set_fontsize(14)
         image(axes[1, c], x_tilde[c], f"$s_{c + 1}$ = {float(s[c]):.1f}")
     figure.supxlabel("black 0, white 1 or more", fontsize=15)
-    return figure, (
+    return Picture(
+        figure,
         f"Six maps, and below each the map times its gate. Gates: {listed(s)}. "
-        f"Largest values after: {listed(x_tilde.amax((1, 2)))}."
+        f"Largest values after: {listed(x_tilde.amax((1, 2)))}.",
     )
 
 
@@ -30,7 +31,7 @@ def next_layer(ys: dict[str, Tensor]) -> Picture:
     for ax, (name, y) in zip(axes.flat, ys.items(), strict=True):
         image(ax, y, name)
     alts = [f"{name}: mean {rounded(y.mean())}" for name, y in ys.items()]
-    return figure, "What the next layer sees, by the gate of red. " + "; ".join(alts) + "."
+    return Picture(figure, "What the next layer sees, by the gate of red. " + "; ".join(alts) + ".")
 
 
 @styled
@@ -48,11 +49,12 @@ def patch(x: Tensor, reds: Tensor, s: Tensor) -> Picture:
     figure.supxlabel("maps: black 0, white 0.4 or more", fontsize=15)
     box = (slice(60, 130), slice(40, 120))
     means = [float(r[box].mean()) for r in reds]
-    return figure, (
+    return Picture(
+        figure,
         f"The photo, and red after the gate of {float(s[0, RED]):.2f}: "
         f"the temple shows, mean {rounded(means[0])}. "
         f"With a blue patch in the far corner the gate is {float(s[1, RED]):.2f} and the temple's mean "
-        f"{rounded(means[1])}."
+        f"{rounded(means[1])}.",
     )
 
 
@@ -74,7 +76,9 @@ def folded(errors: dict[str, Tensor]) -> Picture:
     }
     for ax, words in zip(axes.flat, told.values(), strict=True):
         ax.set_xlabel(words)
-    return figure, "Gate and folded filters. " + "; ".join(f"{n}: {words}" for n, words in told.items()) + "."
+    return Picture(
+        figure, "Gate and folded filters. " + "; ".join(f"{n}: {words}" for n, words in told.items()) + "."
+    )
 
 
 @styled
@@ -94,4 +98,4 @@ def spread(x_tilde: Tensor, u: Tensor) -> Picture:
         ax.text(0.05, 0.8, f"slope {slopes[-1]:.2f}", fontsize=15)
     axes[0, 0].set_ylabel("$\\tilde{x}$", rotation=0, fontsize=20, labelpad=14)
     told = "all positions" if off < 1e-5 else "not all positions"
-    return figure, f"In each channel {told} lie on one line through zero. Slopes: {listed(slopes)}."
+    return Picture(figure, f"In each channel {told} lie on one line through zero. Slopes: {listed(slopes)}.")

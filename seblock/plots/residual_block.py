@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from seblock.networks import PLACEMENTS
 from seblock.paper import TABLE_14
-from seblock.plots import BLUE, ORANGE, RED, SERIES, Picture, ablation, bars, canvas, rounded, styled
+from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, bars, canvas, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
 ENTER, BRANCH, ADD, LEAVE = (0.35, 9.4), (0.35, 6.0), (0.35, 2.4), (0.35, -0.3)
@@ -32,9 +32,10 @@ def placements() -> Picture:
         _box(ax, GATE_AT[place], "SE", ORANGE)
         ax.set(title=place, xlim=(-0.6, 2.3), ylim=(-0.6, 10.2))
         ax.set_axis_off()
-    return figure, (
+    return Picture(
+        figure,
         "Four residual blocks. Standard: SE behind the branch, before the addition. PRE: before the branch. "
-        "POST: behind the addition and its ReLU. Identity: on the shortcut, beside the branch."
+        "POST: behind the addition and its ReLU. Identity: on the shortcut, beside the branch.",
     )
 
 
@@ -57,7 +58,7 @@ def survival(shares: dict[str, Sequence[float]]) -> Picture:
     axes[0, 0].legend(loc="center right")
     told = ", ".join(f"{place} {rounded(values[-1])}" for place, values in shares.items())
     blocks = len(next(iter(shares.values()))) - 1
-    return figure, f"Share of a signal left after {blocks} blocks whose branches are silent: {told}."
+    return Picture(figure, f"Share of a signal left after {blocks} blocks whose branches are silent: {told}.")
 
 
 @styled
@@ -68,7 +69,7 @@ def cost(growth: dict[str, Sequence[float]], depths: Sequence[int]) -> Picture:
     axes[0, 0].set_ylabel("more than\nwithout SE, %")
     axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.0, 1.3), ncols=2)
     told = [f"{what}: " + ", ".join(f"{rounded(v)} %" for v in values) for what, values in growth.items()]
-    return figure, f"What SE adds to ResNet-{', -'.join(map(str, depths))}. {'; '.join(told)}."
+    return Picture(figure, f"What SE adds to ResNet-{', -'.join(map(str, depths))}. {'; '.join(told)}.")
 
 
 @styled
@@ -84,4 +85,6 @@ def stages(added: Sequence[int], channels: Sequence[int]) -> Picture:
     axes[0, 0].margins(y=0.15)
     share = added[-1] / sum(added)
     told = ", ".join(f"stage {i} {n:,}" for i, n in enumerate(added, start=2))
-    return figure, f"Parameters that SE adds: {told}. The last stage has {rounded(100 * share)} % of them."
+    return Picture(
+        figure, f"Parameters that SE adds: {told}. The last stage has {rounded(100 * share)} % of them."
+    )

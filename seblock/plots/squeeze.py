@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seblock.paper import TABLE_11
 from seblock.photos import CHANNELS
-from seblock.plots import (
+from seblock.plots.toolkit import (
     BLUE,
     SERIES,
     Picture,
@@ -31,7 +31,7 @@ def maps(x: Tensor, u: Tensor) -> Picture:
     axes[1, 0].set_axis_off()
     for c, ax in enumerate(axes[:, 1:].flat):
         image(ax, u[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}")
-    return figure, f"A photo and its six maps. Largest values: {listed(u.amax((1, 2)))}."
+    return Picture(figure, f"A photo and its six maps. Largest values: {listed(u.amax((1, 2)))}.")
 
 
 @styled
@@ -39,7 +39,7 @@ def z(rows: dict[str, Sequence[float]]) -> Picture:
     """A group of bars for each named channel; `rows` maps a label to six numbers."""
     figure, axes = canvas(1, 1, 4.2)
     bars(axes[0, 0], rows, channel_ticks("z"))
-    return figure, " ".join(f"{label}: {listed(values)}." for label, values in rows.items())
+    return Picture(figure, " ".join(f"{label}: {listed(values)}." for label, values in rows.items()))
 
 
 @styled
@@ -54,8 +54,10 @@ def fields(of_u: Tensor, of_z: Tensor) -> Picture:
             0.5, 0.2, count, transform=ax.transAxes, ha="center", fontsize=22, bbox={"facecolor": "white"}
         )
     counts = [int((used != 0).sum()) for used in (of_u, of_z)]
-    return figure, (
-        f"Blue are the pixels that count: {counts[0]} for one number of the first map, all {counts[1]} for z."
+    return Picture(
+        figure,
+        f"Blue are the pixels that count: {counts[0]} for one number of the first map, "
+        f"all {counts[1]} for z.",
     )
 
 
@@ -75,4 +77,6 @@ def running_sum(sums: dict[str, Tensor], true_mean: float) -> Picture:
     ax.set_ylabel("running sum")
     ax.legend()
     ends = ", ".join(f"{name} ends at {float(values[-1]):,.0f}" for name, values in sums.items())
-    return figure, f"Adding one map's values one by one: {ends}. The mean should be {rounded(true_mean)}."
+    return Picture(
+        figure, f"Adding one map's values one by one: {ends}. The mean should be {rounded(true_mean)}."
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from seblock.plots import BLUE, Picture, canvas, image, rounded, styled
+from seblock.plots.toolkit import BLUE, Picture, canvas, image, rounded, styled
 from seblock.puzzles import Puzzle, distance
 
 
@@ -17,9 +17,11 @@ def puzzle(p: Puzzle, rows: tuple[int, int]) -> Picture:
     for line, n in zip(axes, rows, strict=True):
         for ax, pixels, title in zip(line, [*p.x[n], p.target[n, 0]], titles, strict=True):
             image(ax, pixels, title)
-    cues = ["upright stripes name channel 1", "level stripes name channel 2"]
+    cues = ["vertical stripes name channel 1", "horizontal stripes name channel 2"]
     named = [cues[int(p.cue[n])] for n in rows]
-    return figure, f"Two images of the puzzle, black 0, white 1. Above, {named[0]}; below, {named[1]}."
+    return Picture(
+        figure, f"Two images of the puzzle, black 0, white 1. Above, {named[0]}; below, {named[1]}."
+    )
 
 
 @styled
@@ -36,7 +38,7 @@ def painted(p: Puzzle, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> Pi
     for name, output in outputs.items():
         off, of_other = (float(distance(output, t)[list(rows)].mean().sqrt()) for t in (p.target, p.other))
         told.append(f"{name} is {rounded(off)} from the named digit, {rounded(of_other)} from the other")
-    return figure, f"{len(rows)} images. In the mean over pixels and images, {'; '.join(told)}."
+    return Picture(figure, f"{len(rows)} images. In the mean over pixels and images, {'; '.join(told)}.")
 
 
 @styled
@@ -54,4 +56,4 @@ def reach(changes: dict[str, Tensor]) -> Picture:
         told.append(
             f"{name}: {int(changed.sum())} of 400, {int(changed[:13, :13].sum())} of the digits' 169."
         )
-    return figure, "Pixels of the output that change with the cue. " + " ".join(told)
+    return Picture(figure, "Pixels of the output that change with the cue. " + " ".join(told))

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
-
-from seblock import plots
+from seblock.plots.toolkit import Picture, canvas, png, styled
 
 
-@plots.styled
-def curve(log: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
+@styled
+def curve(log: Sequence[Mapping[str, float]]) -> Picture:
     """Loss and accuracy over the epochs, on the training images and on the test images."""
-    figure, axes = plots.canvas(1, 2, 5.0)
+    figure, axes = canvas(1, 2, 5.0)
     epochs = [row["epoch"] for row in log]
     for ax, name, factor, words in zip(
         axes[0], ("loss", "accuracy"), (1, 100), ("cross-entropy", "accuracy in %"), strict=True
@@ -20,12 +18,13 @@ def curve(log: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
         ax.set(xlabel="epochs", ylabel=words)
         ax.legend()
     last = log[-1]
-    return figure, (
+    return Picture(
+        figure,
         f"Loss and accuracy over {len(log)} epochs: {last['accuracy']:.1%} right of the training images, "
-        f"{last['test_accuracy']:.1%} of the test images."
+        f"{last['test_accuracy']:.1%} of the test images.",
     )
 
 
 def png_of(log: Sequence[Mapping[str, float]]) -> bytes:
     """The curve as a PNG file's bytes."""
-    return plots.png(curve(log)[0])
+    return png(curve(log).figure)
