@@ -557,7 +557,7 @@ ANSWERS = {
     "01_convolution": "bb",
     "02_entanglement": "cba",
     "03_squeeze": "ccc",
-    "04_excitation": "abb",
+    "04_excitation": "bac",
     "05_rescale": "cbcb",
     "06_two_implementations": "bbbb",
     "07_residual_block": "bbc",

@@ -21,27 +21,27 @@ check_excite = Exercise(
             lambda z, w1, w2: torch.sigmoid(z @ w1.T @ w2.T),
         "The sigmoid σ is missing: these are not gates yet, they can be negative or large.":
             lambda z, w1, w2: (z @ w1.T).relu() @ w2.T,
-        "A softmax stands where σ should: the gates of an image add up to 1, so channels compete.":
+        "There is a softmax where σ should be: an image's gates add up to 1, so channels compete.":
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(1),
-        "The softmax runs over the images, dimension 0. Asked for is a sigmoid, number by number.":
+        "The softmax runs over the images, dimension 0. The task is a sigmoid of each number.":
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(0),
-        "The last step is a ReLU: a gate has no upper limit then, and is shut wherever its sum is negative.":
+        "The last step is a ReLU: a gate then has no upper limit, and is 0 wherever its sum is negative.":
             lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).relu(),
         "There is a ReLU before σ too: no gate can fall below 0.5.":
             lambda z, w1, w2: torch.sigmoid(((z @ w1.T).relu() @ w2.T).relu()),
         "δ and σ have changed places: the sigmoid comes last, the ReLU in the middle.":
             lambda z, w1, w2: (torch.sigmoid(z @ w1.T) @ w2.T).relu(),
-        "δ comes after W₂, too late: W₂ W₁ is one linear map by then. It belongs between the two.":
+        "δ comes after W₂, which is too late: W₂ W₁ is a single matrix. It belongs between the two.":
             lambda z, w1, w2: torch.sigmoid((z @ w1.T @ w2.T).relu()),
         "The gates are multiplied by z at the end. The excitation returns the gates alone.":
             lambda z, w1, w2: z * excite(z, w1, w2),
-        "It is 1 - s: open and closed are exchanged.":
+        "These are 1 - s: open and closed are swapped.":
             lambda z, w1, w2: 1 - excite(z, w1, w2),
         "δ works on z, before W₁. It belongs between W₁ and W₂.":
             lambda z, w1, w2: torch.sigmoid(z.relu() @ w1.T @ w2.T),
         "Both non-linearities are sigmoids; the one in the middle, δ, is a ReLU.":
             lambda z, w1, w2: torch.sigmoid(torch.sigmoid(z @ w1.T) @ w2.T),
-        "The last step is tanh: gates below zero would turn a map's sign.":
+        "The last step is tanh: a gate below zero would change a map's sign.":
             lambda z, w1, w2: torch.tanh((z @ w1.T).relu() @ w2.T),
     },
 )  # fmt: skip
@@ -89,7 +89,7 @@ check_gate_weights = Exercise(
     hint="It takes no arguments and returns two tensors, W₁ of shape (2, 6) and W₂ of shape (6, 2).",
     right='"Green" is closed for the flower, at rest for the temple, and no other gate moved.',
     mistakes={
-        "The flower's gate opens instead of closing: the sign in W₂ is the wrong way round.":
+        "The flower's gate opens instead of closing: the weight in W₂ has the wrong sign.":
             lambda: _changed(100, -50, 4),
         "The temple's gate closes and the flower's does not: W₁ z is above zero for the wrong photo.":
             lambda: _changed(-100, 50, -4),
@@ -99,7 +99,7 @@ check_gate_weights = Exercise(
             _with_second_unit,
         "Nothing moves: either W₁ z is negative for both photos, and δ cuts it off, or a weight is zero.":
             lambda: _changed(-100, -50, -4),
-        "It begins to close for the flower, but stays above 0.1: larger weights are needed.":
+        "The gate begins to close for the flower, but stays above 0.1: it takes larger weights.":
             lambda: _changed(10, -5, -4),
         "Other gates move as well: only the row of green in W₂ should differ from zero.":
             lambda: _changed(100, -50, -4, slice(None)),
