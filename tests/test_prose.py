@@ -18,7 +18,9 @@ NEAR = 8
 HARMLESS = 12
 """Whole numbers up to this one count things that stand in the same sentence, if no unit follows."""
 
-REASONS: dict[str, dict[str, str]] = {}
+REASONS: dict[str, dict[str, str]] = {
+    "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
+}
 """Numbers that no cell can show, by file, each with a reason."""
 
 NUMBER = re.compile(r"(?<![\w.,−-])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])(\s?%|\s?‰)?")
@@ -70,7 +72,7 @@ def shown(cell: dict) -> str:
         texts.append("".join(output.get("text", "")))
         data = output.get("data", {})
         texts += ["".join(data.get(kind, "")) for kind in ("text/plain", "text/markdown")]
-    return "\n".join(texts)
+    return re.sub(r"(?<=\d)_(?=\d)", "", "\n".join(texts))
 
 
 def agrees(stated: Number, found: Number) -> bool:
