@@ -558,8 +558,8 @@ def test_the_section_shows_what_the_table_promises(row: str, words: str) -> None
 
 ANSWERS = {
     "00_start_here": "caa",
-    "01_convolution": "bb",
-    "02_entanglement": "cba",
+    "01_convolution": "bab",
+    "02_entanglement": "cbab",
     "03_squeeze": "bc",
     "04_excitation": "abb",
     "05_rescale": "cbcb",
