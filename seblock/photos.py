@@ -24,7 +24,8 @@ def named_filters() -> Tensor:
     """V: six 3×3 filters over red, green, blue, (6, 3, 3, 3), in the order of `CHANNELS`.
 
     Each is a colour times a pattern. "red" is twice red less green less blue, averaged over 3×3 positions;
-    "horizontal edges" is positive where it is dark above and light below, "vertical edges" dark left, light right.
+    "horizontal edges" is positive where it is dark above and light below, "vertical edges" where it is dark
+    on the left and light on the right.
     """
     flat = torch.full((3, 3), 1 / 9)
     level = torch.tensor([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]])

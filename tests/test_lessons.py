@@ -117,12 +117,16 @@ def test_every_word_on_a_figure_has_14_points_and_lies_on_the_canvas(path: Path)
             assert inside.y0 <= box.y0 <= box.y1 <= inside.y1, (word.get_text(), alt)
 
 
+WITHOUT_NUMBERS = ("The block.", "The photos, side by side", "The maps ", "Four residual blocks")
+"""How the words of figures begin that show things, not values."""
+
+
 @every_notebook
 def test_every_figure_comes_with_a_sentence_that_holds_a_number(path: Path) -> None:
     for _, alt in lesson(path).figures:
         assert alt.endswith("."), alt
         assert "$" not in alt, alt
-        assert re.search(r"\d", alt) or "Four residual blocks" in alt, alt
+        assert re.search(r"\d", alt) or alt.startswith(WITHOUT_NUMBERS), alt
 
 
 def shrunk(picture: bytes) -> np.ndarray:
@@ -554,9 +558,9 @@ def test_the_section_shows_what_the_table_promises(row: str, words: str) -> None
 
 ANSWERS = {
     "00_start_here": "caa",
-    "01_convolution": "bb",
-    "02_entanglement": "cba",
-    "03_squeeze": "ccc",
+    "01_convolution": "bab",
+    "02_entanglement": "cbab",
+    "03_squeeze": "bc",
     "04_excitation": "bac",
     "05_rescale": "cbcb",
     "06_two_implementations": "bbbb",
@@ -573,6 +577,11 @@ def test_each_guess_is_answered_and_each_wrong_one_understood(path: Path) -> Non
     cells = nbformat.read(path, 4).cells
     guesses = [i for i, cell in enumerate(cells) if "**Guess:**" in cell.source]
     right = ""
+    for cell in cells:
+        if "**Guess.**" in cell.source:
+            folds = re.findall(r"<summary>\(([a-c])\).*?</summary>\s+(\w+)", cell.source)
+            (letter,) = (letter for letter, first in folds if first == "Right")
+            right += letter
     for i in guesses:
         options = set(re.findall(r"^- \(([a-c])\)", cells[i].source, re.MULTILINE))
         answer = next(cell.source for cell in cells[i + 1 :] if re.search(r"\([a-c]\)", cell.source))
@@ -587,9 +596,7 @@ def test_each_guess_is_answered_and_each_wrong_one_understood(path: Path) -> Non
 @pytest.mark.parametrize(
     ("stem", "words"),
     [
-        ("03_squeeze", f"better by {paper.TABLE_11['max'] - paper.TABLE_11['mean']:.2f} points"),
-        ("03_squeeze", f"{photos.features(photos.load()).numel():,}"),
-        ("03_squeeze", f"Twelve numbers are left of {photos.features(photos.load()).numel():,}"),
+        ("03_squeeze", f"ahead by {paper.TABLE_11['max'] - paper.TABLE_11['mean']:.2f} points"),
         ("06_two_implementations", "from r = 2 to r = 16 the errors lie within 0.04 points"),
         ("06_two_implementations", "from 45.7 to 28.1 million"),
         ("07_residual_block", "Standard, PRE and Identity are within 0.08 points"),

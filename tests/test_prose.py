@@ -18,7 +18,55 @@ NEAR = 8
 HARMLESS = 12
 """Whole numbers up to this one count things that stand in the same sentence, if no unit follows."""
 
-REASONS: dict[str, dict[str, str]] = {}
+REASONS: dict[str, dict[str, str]] = {
+    "06_two_implementations.ipynb": {
+        "0.5": "where the sigmoid of nothing lies",
+        "6.25": "100 / 16, the division that is rounded down",
+        "0.04": "the spread of Table 10's first four rows; test_lessons computes it",
+    },
+    "07_residual_block.ipynb": {
+        "0.08": "the spread of Table 14's three; test_lessons computes it",
+        "0.5": "where the sigmoid of nothing lies",
+        "1 %": "a wrong answer to choose from",
+        "64": "the widest stage of the CIFAR networks",
+    },
+    "08_gradients.ipynb": {
+        "0.0009": "read off the figure's values, rounded up",
+        "8 %": "1 less four times s (1 - s), which the figure shows",
+        "2,000": "images whose gates are shipped",
+        "400": "20 times 20 positions of the puzzle",
+        "13": "passes over memory, which cost.passes counts",
+        "0.54": "7 / 13",
+    },
+    "09_context_decides.ipynb": {
+        "24": "channels of the painter",
+        "9 %": "954 of 11,185 parameters; 00 shows both",
+        "42 %": "the upper end of the figure's 39 to 41, rounded up",
+        "32": "hidden units of the larger head",
+        "13": "the digits' side in pixels; the first cells of 00",
+        "16": "13 and three more",
+        "256": "16 times 16",
+    },
+    "10_cifar10.ipynb": {
+        "2,048": "channels of ResNet-50's last stage",
+        "64": "channels of the CIFAR networks' last stage",
+        "16": "bits of a bfloat16",
+        "92": "published elsewhere, with its source beside it",
+        "93 %": "published elsewhere, with its source beside it",
+        "164": "a network's depth, published elsewhere, with its source beside it",
+        "86.6": "published elsewhere, with its source beside it",
+        "55.3 %": "published elsewhere, with its source beside it",
+    },
+    "11_learned_gates.ipynb": {
+        "10,000": "test images of CIFAR-10",
+        "2.2": "a block's name",
+        "3.2": "a block's name",
+        "1.2": "the difference of two bars of the figure",
+        "16": "bits of a bfloat16",
+        "224": "the side of ImageNet's images",
+    },
+    "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
+}
 """Numbers that no cell can show, by file, each with a reason."""
 
 NUMBER = re.compile(r"(?<![\w.,−-])[−-]?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])(\s?%|\s?‰)?")
@@ -70,7 +118,7 @@ def shown(cell: dict) -> str:
         texts.append("".join(output.get("text", "")))
         data = output.get("data", {})
         texts += ["".join(data.get(kind, "")) for kind in ("text/plain", "text/markdown")]
-    return "\n".join(texts)
+    return re.sub(r"(?<=\d)_(?=\d)", "", "\n".join(texts))
 
 
 def agrees(stated: Number, found: Number) -> bool:

@@ -16,8 +16,8 @@ PAINTERS = {
 }
 
 
-def test_all_together_have_at_most_8_megabytes() -> None:
-    assert sum(path.stat().st_size for path in trained.FOLDER.iterdir() if path.is_file()) <= 8e6
+def test_all_together_have_at_most_16_megabytes() -> None:
+    assert sum(path.stat().st_size for path in trained.FOLDER.iterdir() if path.is_file()) <= 16e6
 
 
 @pytest.mark.parametrize("name", PAINTERS)
@@ -81,3 +81,12 @@ def test_weights_of_another_network_are_refused() -> None:
         trained.load(puzzles.painter(), "painter_se")
     with pytest.raises(FileNotFoundError):
         trained.tensors("no_such_file")
+
+
+def test_rows_are_grouped_by_a_column_or_a_function_in_the_table_s_order() -> None:
+    rows = [
+        {"network": n, "seed": s, "right": r} for n, s, r in (("SE", 1, 0.9), ("plain", 0, 0.5), ("SE", 0, 1))
+    ]
+    assert trained.group(rows, "network", "right") == {"SE": [0.9, 1], "plain": [0.5]}
+    assert list(trained.group(rows, "network")) == ["SE", "plain"]
+    assert trained.group(rows, lambda row: row["seed"] == 0) == {False: rows[:1], True: rows[1:]}

@@ -23,6 +23,10 @@ FADED = 0.18
 """How much is left of what belongs to another step than the one that is lit."""
 
 
+LEVELS = 20
+"""Steps of grey: enough for a map of this size, and small in bytes."""
+
+
 def _faded(colour: str, strength: float) -> tuple[float, ...]:
     """A colour mixed with white."""
     return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
@@ -33,7 +37,8 @@ def _stack(ax: Axes, maps: Tensor, left: float, strength: float) -> None:
     width, height, step = 19.0, 12.7, (2.7, 3.4)
     for c in reversed(range(len(maps))):
         x, y = left + c * step[0], 13 + c * step[1]
-        grey = 1 - strength * (1 - maps[c].clamp(0, 1).numpy() ** 0.6)
+        grey = (maps[c].clamp(0, 1).numpy() ** 0.6 * LEVELS).round() / LEVELS
+        grey = 1 - strength * (1 - grey)
         ax.imshow(np.stack([grey] * 3, axis=-1), extent=(x, x + width, y, y + height), zorder=10 - c)
         edge = _faded(CHANNEL_COLOURS[c], strength)
         ax.add_patch(Rectangle((x, y), width, height, fill=False, lw=3, ec=edge, zorder=10.5 - c))

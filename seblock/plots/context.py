@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seblock.plots.toolkit import BLUE, RED, Picture, canvas, styled
+from seblock.plots.toolkit import BLUE, RED, Picture, canvas, rounded, styled
 
 
 @styled
@@ -19,10 +19,14 @@ def by_cue(means: Mapping[str, Tensor]) -> Picture:
         order = difference.argsort()
         drawn = ax.imshow(mean[:, order].numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
         ax.set(title=name, xticks=[], yticks=[0, 1], yticklabels=["vertical", "horizontal"])
-        told.append(f"{name}: {int((difference.abs() > 0.2).sum())} of {len(difference)}")
+        told.append(f"{name}, {rounded(difference.min())} to {rounded(difference.max())}")
     axes[-1, 0].set_xlabel("channels, sorted by how much more they open for horizontal stripes")
     figure.colorbar(drawn, ax=list(axes.flat), label="mean gate", ticks=[0, 0.5, 1])
-    return Picture(figure, f"Gates that differ by more than 0.2 between the cues. {'; '.join(told)}.")
+    return Picture(
+        figure,
+        f"Mean gates of {len(means)} blocks for both cues. How much more they open for horizontal stripes: "
+        f"{'; '.join(told)}.",
+    )
 
 
 @styled

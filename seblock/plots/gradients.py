@@ -21,11 +21,10 @@ def nudged(change: Tensor, channel: int) -> Picture:
         ax.set(title=f"$\\tilde{{x}}_{c + 1}$", xlabel=f"{float(sizes[c].max()):.2g}", xticks=[], yticks=[])
     figure.supxlabel("largest change of each map")
     figure.colorbar(drawn, ax=axes, label="change", shrink=0.9)
-    moved = int((sizes > 0).sum())
     return Picture(
         figure,
-        f"One pixel of channel {channel + 1} was raised: {moved} of {change.numel()} positions change. The "
-        f"pixel itself {rounded(sizes.max())}, in other channels at most {rounded(scale)}.",
+        f"One pixel of channel {channel + 1} was raised. The output changes there by {rounded(sizes.max())}, "
+        f"in other channels by at most {rounded(scale)}.",
     )
 
 
@@ -89,8 +88,8 @@ def two_paths(direct: Tensor, through: Tensor) -> Picture:
 
 
 @styled
-def slope() -> Picture:
-    """σ and its derivative s (1 − s) over what goes into σ."""
+def slope(points: Mapping[float, tuple[float, float]]) -> Picture:
+    """σ and its derivative s (1 − s) over what goes into σ; `points` maps some of that to s and s (1 − s)."""
     a = np.linspace(-8, 8, 161)
     s = 1 / (1 + np.exp(-a))
     figure, axes = canvas(1, 1, 4.2)
@@ -98,9 +97,7 @@ def slope() -> Picture:
     ax.plot(a, s, color=BLUE, label="the gate, s = σ(a₂)")
     ax.plot(a, s * (1 - s), color=ORANGE, lw=3, label="what it lets back, s (1 − s)")
     told = []
-    for at in (0.0, 5.0):
-        gate = 1 / (1 + np.exp(-at))
-        back = gate * (1 - gate)
+    for at, (gate, back) in points.items():
         ax.plot(at, back, "o", color=RED)
         ax.annotate(rounded(back), (at, back), xytext=(6, 10), textcoords="offset points")
         told.append(f"{rounded(back)} at {at:g}, where the gate is {rounded(gate)}")

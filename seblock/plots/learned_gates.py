@@ -20,8 +20,7 @@ def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture
             ax.plot(channels, mean[k], color=colour, label=label)
         ax.plot(channels, mean.mean(0), color="black", lw=2.5, label="all classes")
         ax.set(title=name, ylim=(0, 1), yticks=[0, 0.5, 1], xlim=(1, len(channels)))
-        widest = float((mean.amax(0) - mean.amin(0)).max())
-        told.append(f"{name}: mean {rounded(mean.mean())}, classes at most {rounded(widest)} apart")
+        told.append(f"{name}: mean {rounded(mean.mean())}")
     axes[0, 0].legend(ncols=len(classes) + 1, loc="lower center", fontsize=14)
     axes[-1, 0].set_xlabel("channel")
     figure.supylabel("mean gate")
@@ -73,33 +72,24 @@ def over_blocks(
     )
 
 
-def in_order(rows: np.ndarray) -> np.ndarray:
-    """An order of the rows in which like ones are neighbours: average linkage of their correlations."""
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    return np.asarray(leaves_list(linkage(rows, "average", "euclidean", optimal_ordering=True)))
-
-
 @styled
-def clustered(means: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
-    """Each class's mean gate less the mean over classes, class × channel, like channels side by side."""
+def clustered(off: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
+    """How far each class's mean gate is from the mean over classes, (classes, C) a block, in order."""
     figure, axes = canvas(3, 3, 7.2)
     told = []
-    order = in_order(
-        np.concatenate([(m - m.mean(0)).numpy() / float(m.std()) for m in means.values()], axis=1)
-    )
-    for ax, (name, mean) in zip(axes.flat, means.items(), strict=True):
-        off = (mean - mean.mean(0)).numpy()
-        largest = float(np.abs(off).max())
-        ax.imshow(off[order][:, in_order(off.T)], cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
+    for ax, (name, of_block) in zip(axes.flat, off.items(), strict=True):
+        largest = float(of_block.abs().max())
+        ax.imshow(of_block.numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
         ax.set_title(f"{name}: ±{rounded(largest)}", fontsize=14)
         ax.set_xticks([])
         ax.set_yticks([])
         told.append(f"{name} ±{rounded(largest)}")
     for ax in axes[:, 0]:
-        ax.set_yticks(range(len(classes)), [classes[k] for k in order], fontsize=14)
+        ax.set_yticks(range(len(classes)), classes, fontsize=14)
     figure.supxlabel("channels, like ones side by side; purple below the channel's mean, orange above")
-    return Picture(figure, f"Ten classes by channel, each block on its own scale: {'; '.join(told)}.")
+    return Picture(
+        figure, f"{len(classes)} classes by channel, each block on its own scale: {'; '.join(told)}."
+    )
 
 
 @styled
@@ -122,15 +112,13 @@ def worth(accuracies: Mapping[str, float], label: str) -> Picture:
 
 
 @styled
-def strength(z: Mapping[str, Tensor], s: Mapping[str, Tensor]) -> Picture:
-    """Mean gate over mean activation, a dot a channel, (C,) each, for some blocks."""
+def strength(z: Mapping[str, Tensor], s: Mapping[str, Tensor], correlations: Mapping[str, float]) -> Picture:
+    """Mean gate over mean activation, a dot a channel, (C,) each, for some blocks, and their correlations."""
     figure, axes = canvas(1, len(z), 4.6)
-    told = []
     for ax, name in zip(axes.flat, z, strict=True):
         ax.plot(z[name], s[name], "o", color=ORANGE, markersize=9, alpha=0.8)
-        ax.set(title=name, ylim=(0, 1))
-        r = float(np.corrcoef(z[name], s[name])[0, 1])
-        told.append(f"{name}: correlation {rounded(r)}")
+        ax.set(title=f"{name}\ncorrelation {correlations[name]:.2f}", ylim=(0, 1))
     axes[0, 0].set_ylabel("mean gate")
     figure.supxlabel("mean of $\\mathbf{u}_c$ over places and images, a dot a channel", fontsize=16)
-    return Picture(figure, f"Mean gate beside mean activation, {len(z)} blocks. {'; '.join(told)}.")
+    told = "; ".join(f"{name}: correlation {rounded(r)}" for name, r in correlations.items())
+    return Picture(figure, f"Mean gate beside mean activation, {len(z)} blocks. {told}.")

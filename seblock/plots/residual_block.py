@@ -1,11 +1,10 @@
 """Figures of 07_residual_block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
 from seblock.networks import PLACEMENTS
-from seblock.paper import TABLE_14
 from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, bars, canvas, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
@@ -39,9 +38,9 @@ def placements() -> Picture:
     )
 
 
-def table_14() -> Picture:
-    """Placement: the paper's Table 14."""
-    return ablation(TABLE_14, 14, 3.6)
+def table_14(errors: Mapping[str, float]) -> Picture:
+    """Placement: the errors of the paper's Table 14."""
+    return ablation(errors, 14, 3.6)
 
 
 @styled

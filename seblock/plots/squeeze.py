@@ -1,37 +1,60 @@
 """Figures of 03_squeeze."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from seblock.paper import TABLE_11
-from seblock.photos import CHANNELS
+from seblock.photos import BRIGHT, VERTICAL
 from seblock.plots.toolkit import (
-    BLUE,
-    SERIES,
+    DOTS_PER_INCH,
+    WIDTH,
     Picture,
-    ablation,
     bars,
     canvas,
     channel_ticks,
     image,
     listed,
-    rounded,
     styled,
 )
 
 
 @styled
-def maps(x: Tensor, u: Tensor) -> Picture:
-    """A photo (3, H, W) and its six maps (6, H, W), on one scale: white is 1 or more."""
-    figure, axes = canvas(2, 4, 4.4)
-    image(axes[0, 0], x, "the photo")
-    axes[1, 0].text(0, 0.4, "black: 0\nwhite: 1 or more")
-    axes[1, 0].set_axis_off()
-    for c, ax in enumerate(axes[:, 1:].flat):
-        image(ax, u[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}")
-    return Picture(figure, f"A photo and its six maps. Largest values: {listed(u.amax((1, 2)))}.")
+def photos(x: Mapping[str, Tensor]) -> Picture:
+    """Photos (3, H, W) side by side, by name."""
+    figure, axes = canvas(1, len(x), 4.4)
+    for ax, (name, photo) in zip(axes.flat, x.items(), strict=True):
+        image(ax, photo, name)
+    return Picture(figure, f"The photos, side by side: {', '.join(x)}.")
+
+
+@styled
+def bright(u: Mapping[str, Tensor]) -> Picture:
+    """The first of the six maps, (6, H, W), for each name: black is 0, white 1 or more."""
+    figure, axes = canvas(1, len(u), 4.4)
+    for ax, (name, maps) in zip(axes.flat, u.items(), strict=True):
+        image(ax, maps[BRIGHT], f"$\\mathbf{{u}}_1$ bright, {name}")
+    return Picture(figure, f"The maps of bright, black 0, white 1 or more: {', '.join(u)}.")
+
+
+PART = (slice(None), slice(20, 100), slice(30, 150))
+"""The part of a photo that is shown enlarged, so that single pixels can be seen."""
+
+
+@styled
+def beside(x: Mapping[str, Tensor], u: Mapping[str, Tensor], z: Mapping[str, Sequence[float]]) -> Picture:
+    """For each of two names a photo (3, H, W) and its vertical edges from (6, H, W); below, z (6,) as bars.
+
+    Of the photos and the edges a part is shown, enlarged.
+    """
+    figure = Figure(figsize=(WIDTH, 6.6), dpi=DOTS_PER_INCH, layout="constrained")
+    grid = figure.add_gridspec(2, 4, height_ratios=(2.4, 4.2))
+    for k, name in enumerate(x):
+        image(figure.add_subplot(grid[0, 2 * k]), x[name][PART], f"{name} (part)")
+        image(figure.add_subplot(grid[0, 2 * k + 1]), u[name][PART][VERTICAL], "its vertical edges")
+    bars(figure.add_subplot(grid[1, :]), dict(z), channel_ticks("z"))
+    means = " ".join(f"{name}: {listed(values)}." for name, values in z.items())
+    return Picture(figure, f"Each photo, its vertical edges, and its six means. {means}")
 
 
 @styled
@@ -43,40 +66,27 @@ def z(rows: dict[str, Sequence[float]]) -> Picture:
 
 
 @styled
-def fields(of_u: Tensor, of_z: Tensor) -> Picture:
-    """Which pixels a number depends on, (H, W) each: one number of u, enlarged, and z."""
-    figure, axes = canvas(1, 2, 4.0)
-    titles = ["one number of $\\mathbf{u}_1$ (enlarged)", "$z_1$ (the whole photo)"]
-    for ax, used, title in zip(axes.flat, (of_u, of_z), titles, strict=True):
-        image(ax, (used != 0).float(), title, cmap=ListedColormap(["#dddddd", BLUE]))
-        count = f"{int((used != 0).sum()):,} pixels"
-        ax.text(
-            0.5, 0.2, count, transform=ax.transAxes, ha="center", fontsize=22, bbox={"facecolor": "white"}
-        )
+def fields(x: Tensor, of_u: Tensor, of_z: Tensor) -> Picture:
+    """Which pixels of a photo (3, H, W) two numbers depend on, (H, W) each: one of u₁, enlarged, and z₁.
+
+    Those that do not count are dimmed.
+    """
+    figure, axes = canvas(1, 2, 4.4)
+    (top, left), size = (of_u != 0).nonzero().amin(0).tolist(), 10
+    near = slice(top - size, top + 3 + size), slice(left - 15, left + 3 + 15)
     counts = [int((used != 0).sum()) for used in (of_u, of_z)]
+    seen = [
+        (
+            x[:, near[0], near[1]],
+            of_u[near],
+            f"one number of $\\mathbf{{u}}_1$: {counts[0]} pixels (enlarged)",
+        ),
+        (x, of_z, f"$z_1$: {counts[1]:,} pixels"),
+    ]
+    for ax, (photo, used, title) in zip(axes.flat, seen, strict=True):
+        image(ax, photo * (0.25 + 0.75 * (used != 0)), title)
     return Picture(
         figure,
-        f"Blue are the pixels that count: {counts[0]} for one number of the first map, "
-        f"all {counts[1]} for z.",
-    )
-
-
-def table_11() -> Picture:
-    """Squeeze by max or mean: the paper's Table 11."""
-    return ablation(TABLE_11, 11, 2.9)
-
-
-@styled
-def running_sum(sums: dict[str, Tensor], true_mean: float) -> Picture:
-    """Running means of one map's values, (positions,) each, by how they were added."""
-    figure, axes = canvas(1, 1, 4.0)
-    ax = axes[0, 0]
-    for (name, values), style, colour in zip(sums.items(), ("-", "--"), SERIES[:2], strict=True):
-        ax.plot(values.numpy(), style, color=colour, linewidth=3, label=f"{name}: {float(values[-1]):,.0f}")
-    ax.set_xlabel("values added so far")
-    ax.set_ylabel("running sum")
-    ax.legend()
-    ends = ", ".join(f"{name} ends at {float(values[-1]):,.0f}" for name, values in sums.items())
-    return Picture(
-        figure, f"Adding one map's values one by one: {ends}. The mean should be {rounded(true_mean)}."
+        "A part of the photo, where all pixels but those that count for one number of the first map are "
+        f"dimmed: {counts[0]} are left. And the whole photo for z: all {counts[1]:,} are.",
     )

@@ -8,7 +8,7 @@ cannot be shown.
 import functools
 import html
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 import matplotlib.style
@@ -97,13 +97,13 @@ def canvas(rows: int, columns: int, height: float, **options: Any) -> tuple[Figu
 def palette_of(found: np.ndarray, counts: np.ndarray, colours: int) -> np.ndarray:
     """At most so many colours, (colours, 3), for pixels of the colours `found`, (n, 3), each `counts` times.
 
-    An eighth of them are the commonest ones, white among these, exactly. For the others a colour weighs as
-    the root of how often it occurs: by plain counts a few strokes would get the colour of something larger.
+    The eight commonest ones, white among them, stay exactly as they are. Of the others each weighs as
+    the root of how often it occurs: by plain counts a few strokes would get the colour of a larger area.
     """
     if len(found) <= colours:
         return found
     order = np.argsort(-counts, kind="stable")
-    common, rest = order[: colours // 8], order[colours // 8 :]
+    common, rest = order[:8], order[8:]
     sample = np.repeat(found[rest], np.ceil(np.sqrt(counts[rest])).astype(int), axis=0)
     cut = Image.fromarray(sample[None]).quantize(colours - len(common)).getpalette()
     return np.concatenate([found[common], np.array(cut, dtype=np.uint8).reshape(-1, 3)])
@@ -145,7 +145,7 @@ def png(figure: Figure) -> bytes:
         image.save(buffer, format="PNG", optimize=True)
         if buffer.tell() <= MOST_BYTES or colours < 32:
             return buffer.getvalue()
-        colours = colours * 3 // 4
+        colours = colours * 7 // 8
         image, _ = with_palette(pixels, colours)
 
 
@@ -209,7 +209,7 @@ def bars(ax: Axes, rows: dict[str, Sequence[float]], ticks: Sequence[str], fmt: 
         ax.legend()
 
 
-def dots(ax: Axes, values: dict[str, float], baseline: float | None = None, label: str = "") -> None:
+def dots(ax: Axes, values: Mapping[str, float], baseline: float | None = None, label: str = "") -> None:
     """A dot for each name on a line of its own, for numbers of which no zero is near."""
     for y, value in enumerate(values.values()):
         ax.plot(value, y, "o", color=BLUE, markersize=14)
@@ -223,7 +223,7 @@ def dots(ax: Axes, values: dict[str, float], baseline: float | None = None, labe
 
 
 @styled
-def ablation(values: dict[str, float], table: int, height: float) -> Picture:
+def ablation(values: Mapping[str, float], table: int, height: float) -> Picture:
     """Top-1 errors of one of the paper's ablations, a name a line, beside the network without SE."""
     figure, axes = canvas(1, 1, height)
     dots(axes[0, 0], values, ABLATION_BASELINE, "no SE:")
@@ -233,7 +233,7 @@ def ablation(values: dict[str, float], table: int, height: float) -> Picture:
     return Picture(figure, ablation_alt(values, table))
 
 
-def ablation_alt(values: dict[str, float], table: int) -> str:
+def ablation_alt(values: Mapping[str, float], table: int) -> str:
     """What a picture of an ablation shows, in words."""
     told = ", ".join(f"{name} {error:.2f} %" for name, error in values.items())
     best, worst = min(values, key=lambda name: values[name]), max(values, key=lambda name: values[name])

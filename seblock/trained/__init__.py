@@ -1,8 +1,9 @@
 """What was trained in advance: weights (safetensors) and results over seeds (CSV), by tools/trained.py."""
 
 import csv
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -27,6 +28,23 @@ def table(name: str) -> list[dict[str, float | str]]:
     """The rows of a shipped CSV file; what reads as a number is one, an empty field is NaN."""
     with open(FOLDER / f"{name}.csv", newline="", encoding="utf-8") as file:
         return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+Row = dict[str, Any]
+
+
+def group(
+    rows: Iterable[Row], by: str | Callable[[Row], Hashable], column: str | None = None
+) -> dict[Any, list[Any]]:
+    """Rows of a table by what `by` says of them, a column or a function, each group in the table's order.
+
+    With `column`, lists of what stands there instead of whole rows: `group(rows, "network", "right")`.
+    """
+    found: dict[Any, list[Any]] = {}
+    for row in rows:
+        key = row[by] if isinstance(by, str) else by(row)
+        found.setdefault(key, []).append(row[column] if column else row)
+    return found
 
 
 def number(text: str) -> float | str:
