@@ -19,10 +19,16 @@ HARMLESS = 12
 """Whole numbers up to this one count things that stand in the same sentence, if no unit follows."""
 
 REASONS: dict[str, dict[str, str]] = {
+    "00_start_here.ipynb": {
+        "2.251 %": "the abstract of arXiv 1709.01507",
+        "2017": "the contest's year, same place",
+    },
     "06_two_implementations.ipynb": {
         "0.5": "where the sigmoid of nothing lies",
         "6.25": "100 / 16, the division that is rounded down",
         "0.04": "the spread of Table 10's first four rows; test_lessons computes it",
+        "68": "64 / 16 + 64, as the text has it",
+        "60": "a wrong answer to choose from",
     },
     "07_residual_block.ipynb": {
         "0.08": "the spread of Table 14's three; test_lessons computes it",
@@ -37,6 +43,7 @@ REASONS: dict[str, dict[str, str]] = {
         "400": "20 times 20 positions of the puzzle",
         "13": "passes over memory, which cost.passes counts",
         "0.54": "7 / 13",
+        "0.993": "the sigmoid of 5",
     },
     "09_context_decides.ipynb": {
         "24": "channels of the painter",
@@ -56,6 +63,11 @@ REASONS: dict[str, dict[str, str]] = {
         "164": "a network's depth, published elsewhere, with its source beside it",
         "86.6": "published elsewhere, with its source beside it",
         "55.3 %": "published elsewhere, with its source beside it",
+        "60,000": "CIFAR-10's images",
+        "50,000": "CIFAR-10's training images",
+        "128": "the recipe's batch",
+        "10 %": "a wrong answer to choose from",
+        "170": "megabytes of the archive",
     },
     "11_learned_gates.ipynb": {
         "10,000": "test images of CIFAR-10",
@@ -64,6 +76,13 @@ REASONS: dict[str, dict[str, str]] = {
         "1.2": "the difference of two bars of the figure",
         "16": "bits of a bfloat16",
         "224": "the side of ImageNet's images",
+        "50": "a network's depth, and the paper's number of channels",
+        "0.84": "a mean of the shipped table gates.csv",
+        "0.40": "a mean of the shipped table gates.csv",
+        "0.59": "a mean of the shipped table gates.csv",
+        "270,000": "parameters of SE-ResNet-20, rounded",
+        "32": "the side of CIFAR-10's images",
+        "24": "epochs of the shown network",
     },
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }
@@ -91,9 +110,10 @@ def numbers(text: str) -> Iterator[Number]:
 LEFT_OUT = [
     r"```.*?```",  # a solution's code
     r"<!--.*?-->",
-    r"^#+ .*$",  # a heading's number
-    r"^★.*$",
-    r"\*Optional, .*?\*",
+    r"^#+ [^\n]*$",  # a heading's number
+    r"^★[^\n]*$",
+    r"(?:Optional, )?\d+ minutes(?:, exercises \d+)?",
+    r"\*Optional, [^\n]*?\*",
     r"\*\*\d+\.\*\*",  # an exercise's number
     r"\]\([^)]*\)",  # a link's target
     r"`[^`]*`",

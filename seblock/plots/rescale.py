@@ -1,101 +1,84 @@
 """Figures of 05_rescale."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from seblock.photos import CHANNELS, RED
-from seblock.plots.toolkit import BLUE, Picture, canvas, image, listed, rounded, styled
+from seblock.photos import RED
+from seblock.plots.toolkit import BLUE, ORANGE, Picture, canvas, image, rounded, styled
+from seblock.puzzles import Puzzle
 
 
 @styled
-def gated(u: Tensor, s: Tensor, x_tilde: Tensor) -> Picture:
-    """Six maps (6, H, W) above, their gates (6,) between, the rescaled maps (6, H, W) below."""
-    figure, axes = canvas(2, 6, 3.9)
-    for c in range(6):
-        image(axes[0, c], u[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}")
-        axes[0, c].title.set_fontsize(14)
-        image(axes[1, c], x_tilde[c], f"$s_{c + 1}$ = {float(s[c]):.1f}")
+def by_gate(what: str, maps: Mapping[str, Tensor]) -> Picture:
+    """What becomes of maps, (H, W), for some settings of a gate; `what` they are begins the text."""
+    figure, axes = canvas(1, len(maps), 3.6)
     figure.supxlabel("black 0, white 1 or more", fontsize=15)
-    return Picture(
-        figure,
-        f"Six maps, and below each the map times its gate. Gates: {listed(s)}. "
-        f"Largest values after: {listed(x_tilde.amax((1, 2)))}.",
-    )
-
-
-@styled
-def next_layer(ys: dict[str, Tensor]) -> Picture:
-    """What a following layer makes of the maps, (H, W), for some gates."""
-    figure, axes = canvas(1, len(ys), 3.6)
-    figure.supxlabel("black 0, white 1 or more", fontsize=15)
-    for ax, (name, y) in zip(axes.flat, ys.items(), strict=True):
+    for ax, (name, y) in zip(axes.flat, maps.items(), strict=True):
         image(ax, y, name)
-    alts = [f"{name}: mean {rounded(y.mean())}" for name, y in ys.items()]
-    return Picture(figure, "What the next layer sees, by the gate of red. " + "; ".join(alts) + ".")
+    told = "; ".join(f"{name}: mean {rounded(y.mean())}" for name, y in maps.items())
+    return Picture(figure, f"{what}, by its gate. {told}.")
 
 
 @styled
 def patch(x: Tensor, reds: Tensor, s: Tensor) -> Picture:
-    """A photo without and with a patch, (2, 3, H, W), its rescaled "red", (2, H, W), and gates (2, 6)."""
-    figure, axes = canvas(1, 4, 2.8)
-    for k, name in enumerate(("photo", "with a blue patch")):
-        image(axes[0, 2 * k], x[k], name)
-        image(
-            axes[0, 2 * k + 1],
-            reds[k],
-            f"$\\tilde{{\\mathbf{{x}}}}_4$, $s_4$ = {float(s[k, RED]):.2f}",
-            vmax=0.4,
-        )
+    """A photo with a patch, (3, H, W), and rescaled "red" without and with it, (2, H, W), gates (2, 6)."""
+    figure, axes = canvas(1, 3, 3.6)
+    image(axes[0, 0], x, "with the patch")
+    for k, name in enumerate(("without", "with")):
+        title = f'"red" {name}, $s_4$ = {float(s[k, RED]):.2f}'
+        image(axes[0, k + 1], reds[k], title, vmax=0.4)
     figure.supxlabel("maps: black 0, white 0.4 or more", fontsize=15)
     box = (slice(60, 130), slice(40, 120))
     means = [float(r[box].mean()) for r in reds]
     return Picture(
         figure,
-        f"The photo, and red after the gate of {float(s[0, RED]):.2f}: "
-        f"the temple shows, mean {rounded(means[0])}. "
-        f"With a blue patch in the far corner the gate is {float(s[1, RED]):.2f} and the temple's mean "
-        f"{rounded(means[1])}.",
+        f"A photo with a blue patch in the far corner. Without it the gate of red is {float(s[0, RED]):.2f} "
+        f"and the temple shows, mean {rounded(means[0])}; with it the gate is {float(s[1, RED]):.2f} and the "
+        f"temple's mean {rounded(means[1])}.",
     )
 
 
 @styled
-def folded(errors: dict[str, Tensor]) -> Picture:
-    """How far folded filters are off, (6, H, W) for each photo: the largest over the channels, (H, W)."""
-    figure, axes = canvas(1, len(errors), 4.0)
-    for ax, (name, error) in zip(axes.flat, errors.items(), strict=True):
-        drawn = image(ax, error.abs().amax(0), name, cmap="gray_r", vmin=0, vmax=0.2)
-        ax.set_axis_on()
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(True)
-    bar = figure.colorbar(drawn, ax=axes, location="right", shrink=0.8, ticks=[0, 0.2])
-    bar.ax.set_yticklabels(["0", "0.2\nor more"])
-    # Differences that are rounding are told as none: they are not the same on every processor.
-    sizes = {name: float(e.abs().max()) for name, e in errors.items()}
-    told = {
-        name: f"largest difference {rounded(v)}" if v > 1e-5 else "no difference" for name, v in sizes.items()
-    }
-    for ax, words in zip(axes.flat, told.values(), strict=True):
-        ax.set_xlabel(words)
+def switch(s: Tensor) -> Picture:
+    """The gates of one block for an image with vertical and one with horizontal stripes, (2, C)."""
+    figure, axes = canvas(1, 1, 4.6)
+    ax = axes[0, 0]
+    difference = s[0] - s[1]
+    order = difference.argsort(descending=True)
+    places = torch.arange(len(order))
+    ax.vlines(places, s.amin(0)[order], s.amax(0)[order], color="#bbbbbb", linewidth=3, zorder=1)
+    for k, (name, colour, marker) in enumerate(
+        (("vertical stripes", BLUE, "o"), ("horizontal stripes", ORANGE, "s"))
+    ):
+        ax.plot(places, s[k, order], marker, color=colour, markersize=12, label=name)
+    ax.set(ylim=(0, 1), ylabel="gate", xticks=places.tolist(), xticklabels=[int(c) + 1 for c in order])
+    ax.set_xlabel("channel, sorted by the difference of its two gates")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.2)
+    first, last = int(order[0]), int(order[-1])
+    told = [f"channel {c + 1} {float(s[0, c]):.2f} and {float(s[1, c]):.2f}" for c in (first, last)]
     return Picture(
-        figure, "Gate and folded filters. " + "; ".join(f"{n}: {words}" for n, words in told.items()) + "."
+        figure,
+        f"The {len(order)} gates of one block, for vertical and for horizontal stripes. Most different: "
+        f"{'; '.join(told)}. {int((difference.abs() > 0.2).sum())} differ by more than 0.2.",
     )
 
 
 @styled
-def spread(x_tilde: Tensor, u: Tensor) -> Picture:
-    """x̃ against u, position by position, for some channels, (6, H, W) each."""
-    figure, axes = canvas(1, 6, 2.9, sharey=True)
-    picked = torch.linspace(0, u[0].numel() - 1, 300).long()
-    slopes: list[float] = []
-    off = 0.0
-    for c, ax in enumerate(axes.flat):
-        before, after = u[c].flatten()[picked], x_tilde[c].flatten()[picked]
-        ax.plot(before, after, "o", markersize=4, color=BLUE)
-        ax.set(title=CHANNELS[c], xlim=(0, 1), ylim=(0, 1), xlabel=f"$u_{c + 1}$", aspect="equal")
-        ax.title.set_fontsize(14)
-        slopes.append(float((after @ before) / (before @ before)))
-        off = max(off, float((x_tilde[c] - slopes[-1] * u[c]).abs().max()))
-        ax.text(0.05, 0.8, f"slope {slopes[-1]:.2f}", fontsize=15)
-    axes[0, 0].set_ylabel("$\\tilde{x}$", rotation=0, fontsize=20, labelpad=14)
-    told = "all positions" if off < 1e-5 else "not all positions"
-    return Picture(figure, f"In each channel {told} lie on one line through zero. Slopes: {listed(slopes)}.")
+def opened(p: Puzzle, x_tilde: Tensor, s: Tensor, channels: tuple[int, int]) -> Picture:
+    """Two images of the puzzle, and two channels of them behind a block: maps (2, C, H, W), gates (2, C)."""
+    figure, axes = canvas(2, 5, 5.7)
+    white = float(x_tilde[:, list(channels)].max())
+    told = []
+    for n, line in enumerate(axes):
+        inputs = {"channel 1": p.x[n, 0], "channel 2": p.x[n, 1], "cue": p.x[n, 2]}
+        for ax, (name, pixels) in zip(line, inputs.items(), strict=False):
+            image(ax, pixels, name if n == 0 else "")
+        for ax, c in zip(line[3:], channels, strict=True):
+            title = f"gate {float(s[n, c]):.2f}"
+            image(ax, x_tilde[n, c] / white, f"map {c + 1}, {title}" if n == 0 else title)
+            told.append(
+                f"map {c + 1} of image {n + 1}, {title}, largest value {rounded(x_tilde[n, c].max())}"
+            )
+    return Picture(figure, "Two maps after their gates. " + "; ".join(told) + ".")

@@ -1,11 +1,11 @@
-"""Figures of 00_start_here; 09_context_decides shows `painted` too."""
+"""Figures of 00_start_here; 05_rescale and 09_context_decides show `painted` too."""
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from seblock.plots.toolkit import BLUE, Picture, canvas, image, rounded, styled
+from seblock.plots.toolkit import BLUE, HEIGHT, Picture, canvas, image, rounded, styled
 from seblock.puzzles import Puzzle, distance
 
 
@@ -27,7 +27,8 @@ def puzzle(p: Puzzle, rows: tuple[int, int]) -> Picture:
 @styled
 def painted(p: Puzzle, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> Picture:
     """Images of the puzzle, one a row: the three channels, what each network painted, the target."""
-    figure, axes = canvas(len(rows), 4 + len(outputs), 2.2 * len(rows) + 0.6)
+    columns = 4 + len(outputs)
+    figure, axes = canvas(len(rows), columns, min(HEIGHT, 0.7 + 12.5 / columns * len(rows)))
     for line, n in zip(axes, rows, strict=True):
         maps = {"channel 1": p.x[n, 0], "channel 2": p.x[n, 1], "cue": p.x[n, 2]}
         maps |= {name: output[n, 0] for name, output in outputs.items()} | {"target": p.target[n, 0]}
