@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from seblock import paper
 
@@ -204,3 +206,104 @@ def unsupported(cells: list[dict], reasons: dict[str, str]) -> list[str]:
 def test_each_number_in_prose_stands_near_by_in_an_output_in_code_or_in_the_papers_tables(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     assert not unsupported(cells, REASONS.get(path.name, {}))
+
+
+# ruff: noqa: E501
+# Formulas. Each is written here a second time, beside a calculation that it has to agree with.
+
+torch.manual_seed(0)
+N, C, R, H, W = 2, 6, 2, 5, 4
+X, V = torch.randn(N, 3, H, W, dtype=torch.double), torch.randn(C, 3, 3, 3, dtype=torch.double)
+U = torch.randn(N, C, H, W, dtype=torch.double, requires_grad=True)
+W1 = torch.randn(R, C, dtype=torch.double, requires_grad=True)
+W2 = torch.randn(C, R, dtype=torch.double, requires_grad=True)
+Z = U.sum((2, 3)) / (H * W)
+A1 = Z @ W1.T
+HIDDEN = A1.clamp(min=0)
+A2 = HIDDEN @ W2.T
+S = 1 / (1 + torch.exp(-A2))
+TILDE = U * S[:, :, None, None]
+G = torch.randn_like(TILDE)
+LOSS = (G * TILDE).sum()
+DU, DZ, DA1, DH, DA2, DS, DW2 = torch.autograd.grad(LOSS, (U, Z, A1, HIDDEN, A2, S, W2))
+OUT = torch.randn(C, dtype=torch.double)
+
+Sides = tuple[torch.Tensor, torch.Tensor]
+FORMULAS: dict[str, dict[str, Callable[[], Sides]]] = {
+    "01_convolution": {
+        r"\mathbf{u}_c = \mathbf{v}_c * \mathbf{X} = \sum_{s=1}^{C'} \mathbf{v}_c^s * \mathbf{x}^s": lambda: (
+            F.conv2d(X, V),
+            torch.stack([F.conv2d(X[:, [s]], V[:, [s]]) for s in range(3)]).sum(0),
+        ),
+    },
+    "03_squeeze": {
+        r"z_c = \mathbf{F}_{sq}(\mathbf{u}_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)": lambda: (
+            F.adaptive_avg_pool2d(U, 1).flatten(1),
+            sum(U[:, :, i, j] for i in range(H) for j in range(W)) / (H * W),
+        ),
+    },
+    "04_excitation": {
+        r"\delta(a) = \max(a, 0)": lambda: (F.relu(A1), torch.maximum(A1, torch.zeros_like(A1))),
+        r"\sigma(a) = \frac{1}{1 + e^{-a}}": lambda: (torch.sigmoid(A2), 1 / (1 + (-A2).exp())),
+        r"\mathbf{s} = \mathbf{F}_{ex}(\mathbf{z}, \mathbf{W}) = \sigma(\mathbf{W}_2 \, \delta(\mathbf{W}_1 \mathbf{z}))": lambda: (
+            S.T,
+            torch.sigmoid(W2 @ F.relu(W1 @ Z.T)),
+        ),
+        r"\mathbf{W}_1 \in \mathbb{R}^{\frac{C}{r} \times C}, \; \mathbf{W}_2 \in \mathbb{R}^{C \times \frac{C}{r}}": lambda: (
+            torch.tensor([*W1.shape, *W2.shape]),
+            torch.tensor([C // 3, C, C, C // 3]),
+        ),
+    },
+    "05_rescale": {
+        r"\tilde{\mathbf{x}}_c = \mathbf{F}_{scale}(\mathbf{u}_c, s_c) = s_c \cdot \mathbf{u}_c": lambda: (
+            TILDE,
+            torch.einsum("nchw,nc->nchw", U, S),
+        ),
+        r"\mathbf{y} = \sum_c w_c \, \tilde{\mathbf{x}}_c = \sum_c s_c \, (w_c \mathbf{u}_c)": lambda: (
+            torch.einsum("c,nchw->nhw", OUT, TILDE),
+            torch.einsum("nc,nchw->nhw", S, OUT[:, None, None] * U),
+        ),
+    },
+    "08_gradients": {
+        r"\frac{\partial L}{\partial u_c(i, j)} = s_c \, g_c(i, j) + \frac{1}{H \cdot W} \, \frac{\partial L}{\partial z_c}": lambda: (
+            DU,
+            S[:, :, None, None] * G + DZ[:, :, None, None] / (H * W),
+        ),
+        r"\partial L / \partial s_c = \sum_{i,j} g_c(i, j) \, u_c(i, j)": lambda: (DS, (G * U).sum((2, 3))),
+        r"\sigma' = s \, (1 - s)": lambda: (torch.autograd.grad(torch.sigmoid(A2).sum(), A2)[0], S * (1 - S)),
+        r"\partial L / \partial \mathbf{a}_2 = \partial L / \partial \mathbf{s} \odot \mathbf{s} \odot (1 - \mathbf{s})": lambda: (
+            DA2,
+            DS * S * (1 - S),
+        ),
+        r"\partial L / \partial \mathbf{W}_2 = \sum_n (\partial L / \partial \mathbf{a}_2) \, \mathbf{h}^\top": lambda: (
+            DW2,
+            torch.einsum("nc,nr->cr", DA2, HIDDEN),
+        ),
+        r"\partial L / \partial \mathbf{h} = \mathbf{W}_2^\top \, \partial L / \partial \mathbf{a}_2": lambda: (
+            DH.T,
+            W2.T @ DA2.T,
+        ),
+        r"\partial L / \partial \mathbf{a}_1 = \partial L / \partial \mathbf{h} \odot [\mathbf{a}_1 > 0]": lambda: (
+            DA1,
+            DH * (A1 > 0),
+        ),
+    },
+}
+"""By notebook: the formula as its text has it, and both of its sides computed apart."""
+
+
+@pytest.mark.parametrize(("notebook", "formula"), [(n, f) for n, held in FORMULAS.items() for f in held])
+def test_a_formula_stands_in_its_notebook_and_holds(notebook: str, formula: str) -> None:
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert " ".join(formula.split()) in " ".join(" ".join("".join(cell["source"]) for cell in cells).split())
+    one, other = FORMULAS[notebook][formula]()
+    torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("notebook", FORMULAS)
+def test_every_equation_that_stands_alone_is_among_those_that_are_held(notebook: str) -> None:
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    for formula in re.findall(r"\$\$(.*?)\$\$", text, re.DOTALL):
+        flat = " ".join(formula.split())
+        assert any(held in flat for held in FORMULAS[notebook]), flat

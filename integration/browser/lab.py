@@ -208,6 +208,29 @@ def sliders_stuck(page: Page, expected: int) -> list[str]:
     return found
 
 
+def set_height(page: Page, pixels: int) -> None:
+    """Make the window so high; JupyterLab puts only cells that are in sight on the page."""
+    page.set_viewport_size({"width": 1280, "height": pixels})
+    page.wait_for_timeout(SECOND)
+
+
+def hidden_outputs(page: Page) -> list[str]:
+    """What can be read of the outputs that are folded: one line of each."""
+    return [text.strip() for text in page.locator(f"{NOTEBOOK} .jp-OutputPlaceholder").all_inner_texts()]
+
+
+def folds_stuck(page: Page) -> list[str]:
+    """Folds in sight that the space bar does not open, or does not close again."""
+    found = []
+    for summary in page.locator(f"{NOTEBOOK} details > summary").all():
+        for opened in (True, False):
+            summary.focus()
+            page.keyboard.press("Space")
+            if summary.evaluate("fold => fold.parentElement.open") is not opened:
+                found.append(summary.inner_text())
+    return found
+
+
 def links(page: Page) -> list[str]:
     """Where each link of the open notebook leads, as "05_rescale.ipynb#The-formula"; "" if out of the series.
 

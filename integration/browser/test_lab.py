@@ -17,10 +17,14 @@ from integration.browser import lab
 from integration.browser.watching import NOTEBOOKS, ROOT, SCREENSHOTS, WHOLE, Watched, grouped, watched
 
 MINUTES = 10
+HIGH = 16_000
+"""Pixels, in which a whole notebook is in sight."""
 THREE = ["02_entanglement", "04_excitation", "07_residual_block"]
 """What is opened if not all: among them pictures, formulas, a slider, exercises, and links to headings."""
 OPENED = [path.stem for path in NOTEBOOKS] if WHOLE else THREE
 THEMES = ["JupyterLab Dark", "JupyterLab Light"] if WHOLE else ["JupyterLab Dark"]
+HIDDEN: dict[str, list[str]] = {}
+"""What could be read of the folded outputs of a notebook when it was opened."""
 FOLLOWED: set[str] = set()
 """Links that were tried, whichever notebook they stood in: they lie in one folder."""
 
@@ -64,6 +68,10 @@ def open_and_run(chromium: Browser, server: lab.Server, name: str) -> Iterator[W
     seen = watched(context, server.home)
     try:
         seen.page.goto(server.url(f"/lab/tree/notebooks/{name}"))
+        lab.wait_until_idle(seen.page)
+        lab.set_height(seen.page, HIGH)
+        HIDDEN[name] = lab.hidden_outputs(seen.page)
+        lab.set_height(seen.page, 720)
         lab.run_all(seen.page, seconds=MINUTES * 60)
         yield seen
     except lab.TimeoutError as error:
@@ -108,6 +116,23 @@ def test_every_picture_is_drawn(seen: Watched, notebook: Path) -> None:
     outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
     stored = sum("image/png" in output.get("data", {}) for output in outputs)
     assert lab.pictures_missing(seen.page, stored) == []
+
+
+def test_answers_are_hidden_until_they_are_run_and_give_nothing_away(seen: Watched, notebook: Path) -> None:
+    answers = [c for c in code_cells(notebook) if "hide-output" in c["metadata"].get("tags", [])]
+    assert len(HIDDEN[notebook.name]) == len(answers)
+    assert all(line == "Figure." or line.endswith(":") for line in HIDDEN[notebook.name])
+    lab.set_height(seen.page, HIGH)
+    left = lab.hidden_outputs(seen.page)
+    lab.set_height(seen.page, 720)
+    assert left == []
+
+
+def test_folds_open_and_close_by_the_keyboard(seen: Watched) -> None:
+    lab.set_height(seen.page, HIGH)
+    found = lab.folds_stuck(seen.page)
+    lab.set_height(seen.page, 720)
+    assert found == []
 
 
 def test_formulas_are_drawn(seen: Watched) -> None:

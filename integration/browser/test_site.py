@@ -122,6 +122,25 @@ def test_pictures_have_the_texts_that_the_notebook_stores(notebook: Path) -> Non
     assert shown == stored
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_answers_are_behind_a_button_that_the_keyboard_opens(
+    notebook: Path, chromium: Browser, home: str
+) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    answers = sum("hide-output" in cell["metadata"].get("tags", []) for cell in cells)
+    if not answers:
+        pytest.skip("no answer of this notebook is hidden")
+    for seen in shown(chromium, home, f"notebooks/{notebook.stem}.html"):
+        buttons = seen.page.locator("details.hide.below-input > summary")
+        assert buttons.count() == answers
+        for button in buttons.all():
+            outputs = button.locator("xpath=..").locator(".cell_output")
+            assert not outputs.first.is_visible()
+            button.focus()
+            seen.page.keyboard.press("Enter")
+            assert outputs.first.is_visible()
+
+
 def test_next_and_previous_go_through_the_series(first: Page) -> None:
     for notebook in NOTEBOOKS:
         first.locator(".prev-next-footer .right-next").click()
