@@ -76,6 +76,13 @@ def lay_out(pages: Path, node_modules: Path) -> None:
         (shutil.copytree if there.is_dir() else shutil.copy)(there, here)
 
 
+def name_buttons(site: Path) -> None:
+    """Let the button above a hidden output be called what it says: myst-nb gives it another name besides."""
+    for page in (site / "notebooks").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(' aria-label="Toggle hidden content"', ""), encoding="utf-8")
+
+
 def main() -> int:
     """Build; 1 if Sphinx warned, of a link that leads nowhere, say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -85,9 +92,11 @@ def main() -> int:
     pages = places.out.with_name("pages")
     lay_out(pages, places.node_modules)
     shutil.rmtree(places.out, ignore_errors=True)
-    return build_main(
+    status = build_main(
         ["-q", "-W", "--keep-going", "-E", "-d", str(pages / ".doctrees"), str(pages), str(places.out)]
     )
+    name_buttons(places.out)
+    return int(status)
 
 
 if __name__ == "__main__":

@@ -215,8 +215,12 @@ def set_height(page: Page, pixels: int) -> None:
 
 
 def hidden_outputs(page: Page) -> list[str]:
-    """What can be read of the outputs that are folded: one line of each."""
-    return [text.strip() for text in page.locator(f"{NOTEBOOK} .jp-OutputPlaceholder").all_inner_texts()]
+    """What can be read of the outputs that are folded: one line of each, once no more of them appear."""
+    folded, before = page.locator(f"{NOTEBOOK} .jp-OutputPlaceholder"), -1
+    while folded.count() != before:
+        before = folded.count()
+        page.wait_for_timeout(3 * SECOND)
+    return [text.strip() for text in folded.all_inner_texts()]
 
 
 def folds_stuck(page: Page) -> list[str]:
