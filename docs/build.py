@@ -29,13 +29,14 @@ MATHJAX = {
 
 
 def with_alt_texts(notebook: str) -> str:
-    """The notebook's text with each picture's alt text where myst-nb looks for it, in the cell's metadata."""
+    """The notebook's text with each picture's alt text and width where myst-nb looks, the cell's metadata."""
     raw = json.loads(notebook)
     for cell in raw["cells"]:
         shown = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", [])]
         alt = " ".join(metadata["alt"] for metadata in shown if "alt" in metadata)
         if alt:
-            cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+            widths = [metadata["width"] for metadata in shown if "width" in metadata]
+            cell["metadata"]["mystnb"] = {"image": {"alt": alt, "width": f"{max(widths)}px"}}
     return json.dumps(raw)
 
 

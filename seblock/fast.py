@@ -1,4 +1,4 @@
-"""The SE block with its backward pass written by hand; `convert` puts it into a trained network.
+"""The SE block with its backward pass written by hand; `seblock.convert` puts it into a trained network.
 
 With g = ∂L/∂x̃, (N, C, H, W), and ⊙ the product element by element (notebook 08 derives them, without biases):
 

@@ -317,6 +317,12 @@ def test_a_guess_that_can_be_folded_away_is_one(path: Path) -> None:
 
 
 @every_notebook
+def test_the_first_cell_links_to_the_glossary(path: Path) -> None:
+    if path.stem != "glossary":
+        assert "](glossary.ipynb)" in read(path)["cells"][0]["source"]
+
+
+@every_notebook
 def test_only_what_answers_a_guess_is_hidden(path: Path) -> None:
     asked = False  # since the last heading
     for cell in read(path)["cells"]:

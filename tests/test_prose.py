@@ -21,6 +21,11 @@ HARMLESS = 12
 """Whole numbers up to this one count things that stand in the same sentence, if no unit follows."""
 
 REASONS: dict[str, dict[str, str]] = {
+    "README.md": {
+        "3.11": "the oldest Python, as pyproject.toml has it",
+        "20": "of 2 h 20 min, the sum of the first six notebooks' minutes",
+        "50": "minutes, the sum of the first six notebooks' exercises, and their number of minutes in 00",
+    },
     "00_start_here.ipynb": {
         "2.251 %": "the abstract of arXiv 1709.01507",
         "2017": "the contest's year, same place",
@@ -206,6 +211,28 @@ def unsupported(cells: list[dict], reasons: dict[str, str]) -> list[str]:
 def test_each_number_in_prose_stands_near_by_in_an_output_in_code_or_in_the_papers_tables(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     assert not unsupported(cells, REASONS.get(path.name, {}))
+
+
+def test_each_number_of_the_readme_stands_in_its_code_or_has_a_reason() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```.*?^```|^    .*?$", readme, re.DOTALL | re.MULTILINE))
+    cells = [
+        {"cell_type": "markdown", "source": [re.sub(r"^    .*$", "", readme, flags=re.M)]},
+        {"cell_type": "code", "source": [code]},
+    ]
+    assert not unsupported(cells, REASONS["README.md"])
+
+
+def test_the_short_path_takes_as_long_as_its_notebooks_say() -> None:
+    alone = exercises = 0
+    for path in NOTEBOOKS:
+        head = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        if found := re.search(
+            r"^★ (\d+) minutes alone, \d+ taught(?:; exercises (\d+))?", head, re.MULTILINE
+        ):
+            alone, exercises = alone + int(found[1]), exercises + int(found[2] or 0)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{alone // 60} h {alone % 60} min alone, exercises {exercises} more" in readme
 
 
 # ruff: noqa: E501

@@ -45,7 +45,7 @@ if on_colab and not getattr(find_spec("seblock"), "origin", None):
 """The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin."""
 BADGE = "[![Open in Colab]({picture})](https://colab.research.google.com/github/{name}/blob/main/notebooks/{file})"
 BINDER = "[Open in Binder](https://mybinder.org/v2/gh/{name}/main?labpath=notebooks%2F00_start_here.ipynb)"
-MARK = "<!-- `make address` writes the badges here. -->\n\n"
+MARK = "<!-- badges -->\n\n"
 BADGES = re.compile(r"^\[!\[Open in Colab\]\(.*\n\n", re.MULTILINE)
 """A line of badges, and the empty one after it."""
 

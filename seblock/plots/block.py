@@ -19,6 +19,8 @@ STEPS: tuple[Step, ...] = get_args(Step)
 CHANNEL_COLOURS = ("#4D4D4D", "#E69F00", "#CC79A7", "#D55E00", "#009E73", "#0072B2")
 """One for each channel, in all of its four forms: Okabe and Ito's, and a grey."""
 INK = "#222222"
+SMALL = 0.6
+"""The size of the picture where it only says where the reader is."""
 FADED = 0.18
 """How much is left of what belongs to another step than the one that is lit."""
 
@@ -32,7 +34,7 @@ def _faded(colour: str, strength: float) -> tuple[float, ...]:
     return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
 
 
-def _stack(ax: Axes, maps: Tensor, left: float, strength: float) -> None:
+def _stack(ax: Axes, maps: Tensor, left: float, strength: float, size: float) -> None:
     """Six maps one behind the other, the first in front; a gamma of 0.6 lifts what is dark."""
     width, height, step = 19.0, 12.7, (2.7, 3.4)
     for c in reversed(range(len(maps))):
@@ -41,7 +43,8 @@ def _stack(ax: Axes, maps: Tensor, left: float, strength: float) -> None:
         grey = 1 - strength * (1 - grey)
         ax.imshow(np.stack([grey] * 3, axis=-1), extent=(x, x + width, y, y + height), zorder=10 - c)
         edge = _faded(CHANNEL_COLOURS[c], strength)
-        ax.add_patch(Rectangle((x, y), width, height, fill=False, lw=3, ec=edge, zorder=10.5 - c))
+        frame = Rectangle((x, y), width, height, fill=False, lw=3 * size, ec=edge, zorder=10.5 - c)
+        ax.add_patch(frame)
 
 
 def _column(ax: Axes, values: Tensor, left: float, strength: float, outlined: bool = False) -> None:
@@ -54,10 +57,15 @@ def _column(ax: Axes, values: Tensor, left: float, strength: float, outlined: bo
         ax.add_patch(Rectangle((left, y), max(width * float(value), 0.25), height, fc=colour))
 
 
-def _arrow(ax: Axes, start: float, end: float, strength: float) -> None:
+def _arrow(ax: Axes, start: float, end: float, strength: float, size: float) -> None:
+    """From left to right in the middle of the picture."""
     colour = _faded(INK, strength)
     ends = (start, 26), (end, 26)
-    ax.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=32, lw=5, color=colour, zorder=30))
+    ax.add_patch(
+        FancyArrowPatch(
+            *ends, arrowstyle="-|>", mutation_scale=32 * size, lw=5 * size, color=colour, zorder=30
+        )
+    )
 
 
 MADE_UP = (0.55, 0.95, 0.8, 0.3, 0.1, 0.7)
@@ -66,9 +74,9 @@ MADE_UP = (0.55, 0.95, 0.8, 0.3, 0.1, 0.7)
 
 @styled
 def block(step: Step | None = None) -> Picture:
-    """U -> z -> s -> X̃, with the maps of the flower and gates made up; with `step` that one alone is lit.
+    """U -> z -> s -> X̃, with the maps of the flower and gates made up.
 
-    z is drawn against its largest value. Raises ValueError for an unknown step.
+    With `step` that one alone is lit, and the picture is small: it says where the reader is. z is drawn against its largest value. Raises ValueError for an unknown step.
     """
     if step is not None and step not in STEPS:
         raise ValueError(f"step must be one of {STEPS}, got {step!r}")
@@ -79,16 +87,18 @@ def block(step: Step | None = None) -> Picture:
     maps = photos.features(photos.load()[1:])
     s = torch.tensor(MADE_UP)
     u, z, x_tilde = maps[0], squeeze(maps)[0], rescale(maps, s[None])[0]
+    size = 1.0 if step is None else SMALL
     figure, axes = canvas(1, 1, 6.0)
+    figure.set_size_inches(12.8 * size, 6.0 * size)
     ax = axes[0, 0]
     ax.set_position((0, 0, 1, 1))
     figure.set_layout_engine("none")
     of_u, of_z = lit("squeeze", "rescale"), lit("squeeze", "excitation")
     of_s, of_x = lit("excitation", "rescale"), lit("rescale")
-    _stack(ax, u, 1, of_u)
+    _stack(ax, u, 1, of_u, size)
     _column(ax, z / z.max(), 47, of_z)
     _column(ax, s, 71, of_s, outlined=True)
-    _stack(ax, x_tilde, 94.8, of_x)
+    _stack(ax, x_tilde, 94.8, of_x, size)
     three, one = "C × H × W", "C"
     for x, name, shape, strength in (
         (12, r"$\mathbf{U}$", three, of_u),
@@ -97,14 +107,14 @@ def block(step: Step | None = None) -> Picture:
         (107, r"$\widetilde{\mathbf{X}}$", three, of_x),
     ):
         top = 46 if shape == three else 42.5
-        ax.text(x, top, name, ha="center", va="center", fontsize=42, color=_faded(INK, strength))
+        ax.text(x, top, name, ha="center", va="center", fontsize=42 * size, color=_faded(INK, strength))
         ax.text(
             x + 2 * (shape == three),
             8,
             shape,
             ha="center",
             va="center",
-            fontsize=25,
+            fontsize=25 * size,
             color=_faded(INK, strength),
         )
     for x, name, strength in (
@@ -113,17 +123,17 @@ def block(step: Step | None = None) -> Picture:
         (89, "rescale", lit("rescale")),
     ):
         colour = _faded(INK, strength)
-        ax.text(x, 2.5, name, ha="center", va="center", fontsize=27, weight="bold", color=colour)
-    _arrow(ax, 36.2, 46.3, lit("squeeze"))
-    _arrow(ax, 59.6, 70.3, lit("excitation"))
+        ax.text(x, 2.5, name, ha="center", va="center", fontsize=27 * size, weight="bold", color=colour)
+    _arrow(ax, 36.2, 46.3, lit("squeeze"), size)
+    _arrow(ax, 59.6, 70.3, lit("excitation"), size)
     # U goes round z and s, and meets s where each map is multiplied by its gate.
     colour = _faded(INK, of_x)
-    ax.plot([83.4, 85], [26, 26], lw=5, color=colour, solid_capstyle="butt")
-    ax.plot([26, 26, 88, 88], [44.2, 55, 55, 29], lw=5, color=colour, solid_joinstyle="round")
-    ax.add_patch(Circle((88, 26), 3, fill=False, lw=4, ec=colour))
+    ax.plot([83.4, 85], [26, 26], lw=5 * size, color=colour, solid_capstyle="butt")
+    ax.plot([26, 26, 88, 88], [44.2, 55, 55, 29], lw=5 * size, color=colour, solid_joinstyle="round")
+    ax.add_patch(Circle((88, 26), 3, fill=False, lw=4 * size, ec=colour))
     for sign in (1, -1):
-        ax.plot([86.45, 89.55], [26 - 1.55 * sign, 26 + 1.55 * sign], lw=4, color=colour)
-    _arrow(ax, 90.6, 95.2, of_x)
+        ax.plot([86.45, 89.55], [26 - 1.55 * sign, 26 + 1.55 * sign], lw=4 * size, color=colour)
+    _arrow(ax, 90.6, 95.2, of_x, size)
     ax.set_xlim(0, 128)
     ax.set_ylim(0, 60)
     ax.set_axis_off()

@@ -74,7 +74,8 @@ class Picture(NamedTuple):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], Any]:
         """Text and picture for IPython, and what the page needs to know of the picture."""
         bundle = {"text/plain": repr(self), "image/png": png(self.figure)}
-        return bundle, {"image/png": {"alt": self.alt, "width": SHOWN_WIDTH}}
+        width = round(SHOWN_WIDTH * self.figure.get_figwidth() / WIDTH)
+        return bundle, {"image/png": {"alt": self.alt, "width": width}}
 
 
 def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
@@ -150,7 +151,7 @@ def png(figure: Figure) -> bytes:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a picture that does not end its cell: `show(*plots.maps(x, u))`."""
+    """Display a picture that does not end its cell: `show(*plots.z(rows))`."""
     from IPython.display import display
 
     display(Picture(figure, alt))
