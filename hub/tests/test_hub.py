@@ -288,4 +288,4 @@ def test_a_students_work_is_never_overwritten(tmp_path: Path) -> None:
     lay_out(tmp_path / FOLDER)
     assert (tmp_path / FOLDER / LESSON.name).read_text() == "my work"
     names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
-    assert names == [*(path.name for path in NOTEBOOKS), "colab.svg"]
+    assert names == sorted([*(path.name for path in NOTEBOOKS), "colab.svg"])

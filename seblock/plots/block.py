@@ -76,7 +76,8 @@ MADE_UP = (0.55, 0.95, 0.8, 0.3, 0.1, 0.7)
 def block(step: Step | None = None) -> Picture:
     """U -> z -> s -> X̃, with the maps of the flower and gates made up.
 
-    With `step` that one alone is lit, and the picture is small: it says where the reader is. z is drawn against its largest value. Raises ValueError for an unknown step.
+    With `step` that one alone is lit, and the picture is small: it says where the reader is. z is drawn
+    against its largest value. Raises ValueError for an unknown step.
     """
     if step is not None and step not in STEPS:
         raise ValueError(f"step must be one of {STEPS}, got {step!r}")
