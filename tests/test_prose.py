@@ -22,6 +22,7 @@ HARMLESS = 12
 
 REASONS: dict[str, dict[str, str]] = {
     "README.md": {
+        "4.0": "the licence's version",
         "3.11": "the oldest Python, as pyproject.toml has it",
         "20": "of 2 h 20 min, the sum of the first six notebooks' minutes",
         "50": "minutes, the sum of the first six notebooks' exercises, and their number of minutes in 00",
@@ -119,7 +120,7 @@ LEFT_OUT = [
     r"<!--.*?-->",
     r"^#+ [^\n]*$",  # a heading's number
     r"^★[^\n]*$",
-    r"(?:Optional, )?\d+ minutes(?:, exercises \d+)?",
+    r"(?:Optional, )?\d+ minutes alone, \d+ taught(?:[,;] exercises \d+)?",
     r"\*Optional, [^\n]*?\*",
     r"\*\*\d+\.\*\*",  # an exercise's number
     r"\]\([^)]*\)",  # a link's target
