@@ -197,6 +197,14 @@ def test_two_queues_do_not_work_in_one_folder(cifar, tmp_path):
     first.communicate(timeout=60)
 
 
+def test_a_queue_whose_runs_all_fail_ends_before_it_has_tried_them_all(tmp_path):
+    process = start(tmp_path / "no images", tmp_path, "--workers", "1")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "too many runs failed" in out
+    assert not (tmp_path / "runs" / "resnet8_2_1").exists()
+
+
 def test_what_is_done_is_not_trained_again_and_not_counted_twice(whole, cifar):
     before = {name: (whole / "tables" / f"{name}.csv").read_bytes() for name in fleet.TABLES}
     process = start(cifar, whole)

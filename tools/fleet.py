@@ -35,6 +35,9 @@ RECIPE = {"peak": 0.2, "sizes": (16, 24, 32), "mixed": True, "compiled": True}
 KEY = ("network", "epochs", "seed", "gate_decay", "beta", "recipe")
 """What names a run in the tables."""
 
+QUEUE_ID = "SEBLOCK_QUEUE"
+"""The environment variable that tells a run its queue's process; an older copy would refuse an option."""
+
 TWINS = ("resnet20", "se_resnet20", "constant_resnet20")
 
 
@@ -281,7 +284,8 @@ def copy_code(runs: Path) -> Path:
 def environment(code: Path) -> dict[str, str]:
     """One thread a process, the copied code, and freed memory kept, which glibc would give back and clear."""
     kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-    return {**os.environ, **kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(code)}
+    own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(code), QUEUE_ID: str(os.getpid())}
+    return {**os.environ, **kept, **own}
 
 
 def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequence[int]) -> int:
@@ -310,7 +314,6 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
             out.mkdir(parents=True, exist_ok=True)
             one = json.dumps({"settings_": settings_of(job), "closely": job.closely, "out": str(out)})
             command = [sys.executable, code / Path(__file__).name, directory, runs, "--one", one]
-            command += ["--queue", str(os.getpid())]
             for attempt in (1, 2):
                 with open(out / "output.txt", "ab") as output:
                     child = subprocess.Popen(
@@ -329,6 +332,9 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
                     print(f"{time.strftime('%H:%M:%S')} {job.name}: done", flush=True)
                 elif not ending.is_set():
                     failed.append(job.name)
+                    if len(failed) == workers + 1:  # then it is hardly the runs that are to blame
+                        print("too many runs failed: look at output.txt in their folders", flush=True)
+                        ending.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -373,14 +379,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 4], help="those alone")
     parser.add_argument("--tables", type=Path, default=TREE / "seblock" / "trained", help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--queue", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     directory, runs = options.data.resolve(), options.runs.resolve()
     if options.status:
         print(status(runs, options.tables))
         return
     if options.one:
-        threading.Thread(target=end_with, args=(options.queue,), daemon=True).start()
+        threading.Thread(target=end_with, args=(int(os.environ[QUEUE_ID]),), daemon=True).start()
         if hasattr(os, "nice"):
             os.nice(19)
         one = json.loads(options.one)
