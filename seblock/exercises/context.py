@@ -79,7 +79,7 @@ check_view = Exercise(
     ],
     right="Three layers see three pixels beyond the digits; one SE block sees everything.",
     mistakes={
-        "The gradient is that of the whole picture. Asked for is what lies where the digits do, [:13, :13].":
+        "The gradient is that of the whole picture. Wanted: what lies where the digits do, [:13, :13].":
             lambda network, x: (_gradient(network, x, 20)[0, 2] != 0).sum(),
         "All three input channels are counted. The cue is in channel 3, x[:, 2].":
             lambda network, x: (_gradient(network, x) != 0).sum(),
@@ -89,7 +89,7 @@ check_view = Exercise(
             lambda network, x: (_gradient(network, x)[0, 2] > 0).sum(),
         "It counts the positions without a gradient.":
             lambda network, x: (_gradient(network, x)[0, 2] == 0).sum(),
-        "The size of the gradient is added up. Asked for is at how many positions it is not zero.":
+        "The size of the gradient is added up. The task asks for at how many positions it is not zero.":
             lambda network, x: _gradient(network, x)[0, 2].abs().sum(),
         "It is the view of one pixel, [0, 0], not of the area where digits lie.":
             lambda network, x: (_gradient(network, x, 1)[0, 2] != 0).sum(),

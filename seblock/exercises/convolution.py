@@ -16,7 +16,7 @@ check_terms = Exercise(
     hint="F.conv2d wants x as (N, C', H, W) and v as (C, C', k, k): give it axes of size 1.",
     right="Each channel met its own slice of the filter, and nothing is added up yet.",
     mistakes={
-        "The terms are added up already: that is u_c. Asked for is one map for each input channel.":
+        "The terms are added up already: that is u_c. The task asks for one map for each input channel.":
             lambda x, v_c: terms(x, v_c).sum(0),
         "The kernel is flipped. What PyTorch calls convolution slides it as it is.":
             lambda x, v_c: terms(x, v_c.flip(1, 2)),
@@ -24,7 +24,7 @@ check_terms = Exercise(
             lambda x, v_c: terms(x, v_c[:1].expand_as(v_c)),
         "Rows and columns of the kernel are swapped.":
             lambda x, v_c: terms(x, v_c.transpose(1, 2)),
-        "The maps are as large as the input: there is a border of padding. Asked for is none.":
+        "The maps are as large as the input: there is a border of padding. The task asks for none.":
             lambda x, v_c: F.conv2d(x[None], v_c[:, None], groups=len(x), padding=1)[0],
         "It is the mean over the window. The formula has a sum.":
             lambda x, v_c: terms(x, v_c) / v_c[0].numel(),
@@ -55,7 +55,7 @@ check_true_convolution = Exercise(
             lambda x, v: F.conv2d(x, v).flip(2, 3),
         "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
             lambda x, v: F.conv2d(x, v.flip(0, 1, 2, 3)),
-        "The kernel is transposed, rows for columns. Asked for is half a turn.":
+        "The kernel is transposed, rows for columns. The task asks for half a turn.":
             lambda x, v: F.conv2d(x, v.transpose(2, 3)),
         "The output channels come in reverse order: filter c makes map c.":
             lambda x, v: F.conv2d(x, v.flip(0, 2, 3)),

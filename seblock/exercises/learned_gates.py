@@ -34,7 +34,7 @@ check_specificity = Exercise(
     cases=list(map(_classes, ([0, 1, 2, 1, 0, 2, 2, 2, 0], [0, 0, 1, 1, 1, 1], [2, 1, 0, 2, 1, 1, 1]))),
     right="The rest lies within the classes.",
     mistakes={
-        "It is the share within the classes. Asked for is the one between them.":
+        "It is the share within the classes. The task asks for the one between them.":
             lambda s, labels: 1 - specificity(s, labels),
         "It is the variance between the classes, not its share of all variance.":
             lambda s, labels: specificity(s, labels) * s.var(correction=0),

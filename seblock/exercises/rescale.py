@@ -29,7 +29,7 @@ check_rescale = Exercise(
             lambda u, s: u * s[:1, :, None, None],
         "Every image gets the batch's mean gates.":
             lambda u, s: u * s.mean(0)[None, :, None, None],
-        "It is u + s · u: that is a residual addition. Asked for is s · u alone.":
+        "It is u + s · u: that is a residual addition. The task asks for s · u alone.":
             lambda u, s: u + rescale(u, s),
         "The maps are divided by their gates.":
             lambda u, s: u / s[:, :, None, None],
