@@ -54,7 +54,7 @@ def switch(s: Tensor) -> Picture:
     ):
         ax.plot(places, s[k, order], marker, color=colour, markersize=12, label=name)
     ax.set(ylim=(0, 1), ylabel="gate", xticks=places.tolist(), xticklabels=[int(c) + 1 for c in order])
-    ax.set_xlabel("channel, sorted by the difference of its two gates")
+    ax.set_xlabel("map, sorted by the difference of its two gates")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.2)
     first, last = int(order[0]), int(order[-1])
     told = [f"channel {c + 1} {float(s[0, c]):.2f} and {float(s[1, c]):.2f}" for c in (first, last)]
