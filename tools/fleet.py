@@ -292,9 +292,10 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
     """Train what the tables miss, `workers` runs at a time: the number of runs that failed twice."""
     code = copy_code(runs)
     lock, ending = threading.Lock(), threading.Event()
-    waiting = [job for job in QUEUE if job.step in steps and tuple(key_of(job).values()) not in done(folder)]
+    finished = done(folder)
+    waiting = [job for job in QUEUE if job.step in steps and tuple(key_of(job).values()) not in finished]
     children: set[subprocess.Popen[bytes]] = set()
-    failed = []
+    failed: list[str] = []
 
     def stop(*_: object) -> None:
         ending.set()

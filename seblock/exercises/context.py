@@ -79,7 +79,7 @@ check_view = Exercise(
     ],
     right="Three layers see three pixels beyond the digits; one SE block sees everything.",
     mistakes={
-        "The gradient is that of the whole picture. Wanted: what lies where the digits do, [:13, :13].":
+        "The gradient is that of the whole picture. Only what lies where the digits do counts, [:13, :13].":
             lambda network, x: (_gradient(network, x, 20)[0, 2] != 0).sum(),
         "All three input channels are counted. The cue is in channel 3, x[:, 2].":
             lambda network, x: (_gradient(network, x) != 0).sum(),

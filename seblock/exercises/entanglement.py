@@ -33,7 +33,7 @@ check_rank = Exercise(
     cases=[*_mixtures(), (named_filters()[RED],), (_of_rank(5) / 100,), (_of_rank(2) / 100,)],
     right="Rank 1 is colour times pattern; from 2 on, which channels count depends on the place.",
     mistakes={
-        "It is the rank of each k × k slice. Wanted is one number: channels in rows, places in columns.":
+        "It is the rank of each k × k slice. The task wants one number: channels in rows, places in columns.":
             lambda v_c: torch.linalg.matrix_rank(v_c),
         "The ranks of the slices are added up. The matrix has channels in rows, all places in columns.":
             lambda v_c: torch.linalg.matrix_rank(v_c).sum(),
