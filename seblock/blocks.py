@@ -91,6 +91,24 @@ class SqEx(nn.Module):
         return rescale(x, s)
 
 
+class NoSqueeze(nn.Module):
+    """x̃ = s · u with s = σ(W₂ δ(W₁ u)) at each position, nothing averaged: (N, C, H, W) -> (N, C, H, W).
+
+    The paper's Table 16, Section 7.1: `SELayer`'s two layers as 1×1 convolutions on the maps themselves. Each
+    position has gates of its own and sees no other. Raises ValueError if ⌊C / r⌋ is zero, and when called
+    with anything but (N, C, H, W).
+    """
+
+    def __init__(self, channel: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.channel = channel
+        self.fc = excitation(channel, reduction, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        expect_maps(x, self.channel)
+        return x * self.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class ConstantGate(nn.Module):
     """x̃_c = σ(w_c) · u_c, a trained factor for each channel that never looks at the image: SE's rival.
 

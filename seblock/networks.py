@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seblock.blocks import ConstantGate, MaxSqueeze, SELayer
+from seblock.blocks import ConstantGate, MaxSqueeze, NoSqueeze, SELayer
 from seblock.functional import expect_maps
 from seblock.moved import hand_on
 
@@ -30,13 +30,6 @@ def small_reduction(channels: int) -> int:
 def small_se(channels: int) -> SELayer:
     """An SELayer with `small_reduction`."""
     return SELayer(channels, small_reduction(channels))
-
-
-def small_max_se(channels: int) -> SELayer:
-    """A `small_se` that squeezes by the maximum in place of the mean."""
-    gate = small_se(channels)
-    gate.avg_pool = MaxSqueeze()
-    return gate
 
 
 def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
@@ -107,6 +100,10 @@ class ResNet(nn.Module):
         return self.classify(self.pool(self.stages(self.stem(x))).flatten(1))
 
 
+STAGE_CHANNELS = (16, 32, 64)
+"""Channels in the three stages of a CIFAR ResNet."""
+
+
 def cifar_resnet(
     depth: int, gate: Gate = nn.Identity, placement: Placement = "standard", classes: int = 10
 ) -> ResNet:
@@ -134,30 +131,77 @@ def cifar_resnet(
     stem = nn.Sequential(convolution(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
     stages = [
         nn.Sequential(block(inputs, outputs), *(block(outputs, outputs) for _ in range(blocks - 1)))
-        for inputs, outputs in [(16, 16), (16, 32), (32, 64)]
+        for inputs, outputs in zip((16, *STAGE_CHANNELS), STAGE_CHANNELS, strict=False)
     ]
     return ResNet(stem, stages, 64, classes)
+
+
+def changed_se(channels: int, change: Callable[[SELayer], None]) -> SELayer:
+    """A `small_se` with one thing changed."""
+    gate = small_se(channels)
+    change(gate)
+    return gate
+
+
+def _with_last(last: type[nn.Module]) -> Callable[[SELayer], None]:
+    """Another function in the sigmoid's place."""
+
+    def change(gate: SELayer) -> None:
+        gate.fc[-1] = last()
+
+    return change
+
+
+def _with_max(gate: SELayer) -> None:
+    gate.avg_pool = MaxSqueeze()
+
+
+CHANGES: dict[str, Gate] = {
+    "max": partial(changed_se, change=_with_max),
+    "tanh": partial(changed_se, change=_with_last(nn.Tanh)),
+    "relu": partial(changed_se, change=_with_last(nn.ReLU)),
+    "hardsigmoid": partial(changed_se, change=_with_last(nn.Hardsigmoid)),
+    "nosqueeze": lambda channels: NoSqueeze(channels, small_reduction(channels)),
+}
+"""What the second part of a network's name can put in place of `small_se`: the paper's Tables 11, 12, 16."""
+
+PLACES: dict[str, Placement] = {"pre": "PRE", "post": "POST", "identity": "Identity"}
+"""What it can say of the gates' placement: Table 14."""
 
 
 def build(name: str, classes: int = 10) -> ResNet:
     """Build a CIFAR ResNet by its name: "resnet20", "se_resnet56" with `small_se`, "constant_resnet20".
 
-    "se_resnet20_r2" has r = 2 in all its blocks, "se_resnet20_max" squeezes by the maximum. Raises ValueError
-    for a name that is not of this form, or a depth that is not 6n + 2.
+    A word after the depth of an SE network changes one thing: "_r2" is r = 2 in all blocks, "_stage1" has
+    gates in the first stage alone, the others are in `CHANGES` and `PLACES`. Raises ValueError for a name
+    that is not of this form, or a depth that is not 6n + 2.
     """
-    parts = re.fullmatch(r"(?:(se|constant)_)?resnet(\d+)(?:_(?:r(\d+)|(max)))?", name)
-    if not parts or ((parts[3] or parts[4]) and parts[1] != "se"):
+    parts = re.fullmatch(r"(?:(se|constant)_)?resnet(\d+)(?:_([a-z]+)(\d*))?", name)
+    kind, depth, word, number = parts.groups() if parts else (None, "", "", "")
+    gate: Gate = {None: nn.Identity, "se": small_se, "constant": ConstantGate}[kind]
+    placement: Placement = "standard"
+    known = parts is not None and (not word or kind == "se")
+    if word == "r" and number:
+        gate = partial(SELayer, reduction=int(number))
+    elif word == "stage" and number in ("1", "2", "3"):
+        gate = partial(_se_of, only=STAGE_CHANNELS[int(number) - 1])
+    elif word and not number and word in CHANGES:
+        gate = CHANGES[word]
+    elif word and not number and word in PLACES:
+        placement = PLACES[word]
+    elif word:
+        known = False
+    if not known:
         raise ValueError(
             'network must be "resnet20", "constant_resnet20", "se_resnet20", "se_resnet20_r2", '
             f'"se_resnet20_max" or alike, got {name!r}'
         )
-    gates: dict[str | None, Gate] = {None: nn.Identity, "se": small_se, "constant": ConstantGate}
-    gate = gates[parts[1]]
-    if parts[3]:
-        gate = partial(SELayer, reduction=int(parts[3]))
-    elif parts[4]:
-        gate = small_max_se
-    return cifar_resnet(int(parts[2]), gate, classes=classes)
+    return cifar_resnet(int(depth), gate, placement, classes)
+
+
+def _se_of(channels: int, only: int) -> nn.Module:
+    """A `small_se` where there are so many channels, elsewhere nothing."""
+    return small_se(channels) if channels == only else nn.Identity()
 
 
 def describe_gate(name: str) -> str:

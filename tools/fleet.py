@@ -2,6 +2,7 @@
 
 python tools/fleet.py DATA RUNS            train what is missing in seblock/trained/fleet_*.csv, step by step
 python tools/fleet.py DATA RUNS --status   show what is done, and how far the others are
+python tools/fleet.py DATA RUNS --gpu 480  train for 480 seconds on a GPU, many runs at once
 
 DATA holds CIFAR-10's binary version. RUNS keeps a folder a run, with its checkpoint, and `code`, a copy of
 the package from the first start: all runs use that one, whatever happens to the working tree. Stopped or
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,11 @@ Row = dict[str, Any]
 TREE = Path(__file__).resolve().parents[1]
 TABLES = ("fleet_runs", "fleet_gates", "fleet_classes")
 
-RECIPE = {"peak": 0.2, "sizes": (16, 24, 32), "mixed": True, "compiled": True}
+RECIPE = {"peak": 0.2, "sizes": (16, 24, 32), "mixed": True}
 """What all runs have in common, besides the trainer's defaults; never changed once a run counts."""
+
+ON_CPU = {"compiled": True}
+"""How a CPU goes through it fastest; a GPU has CUDA graphs instead."""
 
 KEY = ("network", "epochs", "seed", "gate_decay", "beta", "recipe")
 """What names a run in the tables."""
@@ -70,6 +74,12 @@ def variants(seeds: Iterable[int], step: int) -> Iterator[Job]:
         yield Job(step, "se_resnet20_max", 6, seed)
 
 
+ABLATIONS = (
+    *("r4", "r8", "r16", "nosqueeze", "tanh", "relu", "hardsigmoid"),
+    *("pre", "post", "identity", "stage1", "stage2", "stage3"),
+)
+"""The paper's Tables 10, 12 to 14 and 16, with r = 2 and the maximum of step 3."""
+
 QUEUE = [
     *(Job(1, network, 6, seed) for seed in range(8) for network in TWINS),
     *(Job(2, network, 24, 0, closely=True) for network in ("se_resnet20", "resnet20", "constant_resnet20")),
@@ -77,8 +87,11 @@ QUEUE = [
     *variants(range(3), step=3),
     *(Job(4, network, 6, seed) for seed in range(8, 12) for network in TWINS),
     *variants(range(3, 6), step=4),
+    *(Job(5, network, 30, seed) for seed in range(12) for network in TWINS),
+    *(Job(6, f"se_resnet20_{word}", 6, seed) for seed in range(6, 12) for word in ("r2", "max")),
+    *(Job(6, f"se_resnet20_{word}", 6, seed) for seed in range(12) for word in ABLATIONS),
 ]
-"""In the order in which they are trained; each step is useful by itself."""
+"""In the order in which they are trained; each step is useful by itself. Steps 5 and 6 are for a GPU."""
 
 
 def recipe_name() -> str:
@@ -113,7 +126,7 @@ def machine() -> str:
 
 
 def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Row]]:
-    """Statistics of every gate over images: a row a block, and a row a block and class."""
+    """Statistics of every gate of a branch over images: a row a block, and a row a block and class."""
     import torch
 
     from seblock import blocks, cifar10, gates
@@ -121,7 +134,7 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
     names = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, blocks.SELayer | blocks.ConstantGate)
+        if isinstance(module, blocks.SELayer | blocks.ConstantGate) and name.endswith("standard")
     ]
     if not names:
         return [], []
@@ -129,7 +142,8 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
     recorded = gates.record(network, batches, names)
     rows, classes = [], []
     for name, s in recorded.s.items():
-        s = s.double()
+        all_s = s.double()
+        s = all_s[:, all_s.isfinite().all(0)]  # a map of zeros alone does not show its factor
         split = gates.variance_split(s, images.y)
         spreads = torch.linalg.svdvals(s - s.mean(0)) / len(s) ** 0.5
         row: Row = {
@@ -144,7 +158,7 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
         for number in range(8):
             row[f"spread {number + 1}"] = round(float(spreads[number]), 5)
         rows.append(row)
-        means, deviations = gates.by_class(s, images.y)
+        means, deviations = gates.by_class(all_s, images.y)
         for label in range(len(means)):
             classes.append(
                 {
@@ -159,7 +173,7 @@ def gate_rows(network: Any, images: Any, epoch: int) -> tuple[list[Row], list[Ro
 
 
 def settings_of(job: Job) -> dict[str, Any]:
-    """The trainer's settings of a run."""
+    """The trainer's settings of a run, whatever trains it."""
     own = {name: getattr(job, name) for name in ("network", "epochs", "seed", "gate_decay", "beta")}
     return {**own, **RECIPE}
 
@@ -174,25 +188,34 @@ def train_one(settings_: dict[str, Any], closely: bool, directory: Path, out: Pa
     from seblock import cifar10, train
 
     torch.set_num_threads(1)
-    settings = train.Settings(**{**settings_, "sizes": tuple(settings_.get("sizes", ()))})
-    some = 2000
+    settings = train.Settings(**settings_)
 
     def note_gates(run: train.Run, test: cifar10.Images) -> None:
-        epoch = len(run.log)
-        rows, _ = gate_rows(run.network, cifar10.Images(test.x[:some], test.y[:some]), epoch)
-        write_whole(out / f"gates_{epoch}.json", json.dumps(rows).encode())
+        note_epoch(run.network, test, len(run.log), out)
 
     run = train.run(
         settings, directory, out, resume=True, bar=False, after_epoch=note_gates if closely else None
     )
-    test = cifar10.load(directory, "test", settings.images)
-    rows, classes = gate_rows(run.network, test, settings.epochs)
-    if closely:
-        each = (json.loads((out / f"gates_{n}.json").read_text()) for n in range(1, settings.epochs))
-        rows = [row for epoch in each for row in epoch] + rows
     facts = {"machine": machine(), "threads": 1, "torch": torch.__version__}
-    log = [{name: round(value, 4) for name, value in row.items()} for row in run.log]
-    result = {"fleet_runs": [{**facts, **row} for row in log], "fleet_gates": rows, "fleet_classes": classes}
+    write_result(run.network, cifar10.load(directory, "test", settings.images), run.log, facts, closely, out)
+
+
+def note_epoch(network: Any, test: Any, epoch: int, out: Path) -> None:
+    """Leave the statistics of an epoch's gates, over the first 2,000 test images."""
+    rows, _ = gate_rows(network, type(test)(test.x[:2000], test.y[:2000]), epoch)
+    write_whole(out / f"gates_{epoch}.json", json.dumps(rows).encode())
+
+
+def write_result(
+    network: Any, test: Any, log: Sequence[Row], facts: Row, closely: bool, out: Path
+) -> None:
+    """Leave a finished run's rows of all tables in `result.json`."""
+    rows, classes = gate_rows(network, test, len(log))
+    if closely:
+        each = (json.loads((out / f"gates_{n}.json").read_text()) for n in range(1, len(log)))
+        rows = [row for epoch in each for row in epoch] + rows
+    runs = [{**facts, **{name: round(value, 4) for name, value in row.items()}} for row in log]
+    result = {"fleet_runs": runs, "fleet_gates": rows, "fleet_classes": classes}
     write_whole(out / "result.json", json.dumps(result).encode())
 
 
@@ -239,17 +262,24 @@ def runs_of(rows: Iterable[Row]) -> dict[tuple[str, ...], Row]:
     return {tuple(row[name] for name in KEY): row for row in rows}
 
 
-def add_result(job: Job, out: Path, folder: Path) -> None:
-    """Put a finished run's rows into the tables, in place of rows it may have there; seed 0's weights too.
+def add_results(jobs: Sequence[Job], runs: Path, folder: Path) -> None:
+    """Put finished runs' rows into the tables, in place of rows they may have there; seed 0's weights too.
 
-    The table of runs comes last: a run counts once it stands there.
+    Of the networks with one thing changed, rows of classes and weights are left out. The table of runs comes
+    last: a run counts once it stands there.
     """
-    result, key = json.loads((out / "result.json").read_text()), key_of(job)
-    if job.seed == 0:
-        write_whole(folder / f"fleet_{job.name}.safetensors", (out / "weights.safetensors").read_bytes())
+    results = {tuple(key_of(job).values()): json.loads((runs / job.name / "result.json").read_text()) for job in jobs}
+    whole = {tuple(key_of(job).values()) for job in jobs if job.step not in (4, 6)}
+    for job in jobs:
+        if job.seed == 0 and job.step not in (4, 6):
+            weights = (runs / job.name / "weights.safetensors").read_bytes()
+            write_whole(folder / f"fleet_{job.name}.safetensors", weights)
     for name in reversed(TABLES):
-        kept = [row for row in read_table(folder, name) if any(row[k] != v for k, v in key.items())]
-        write_table(folder, name, kept + [{**key, **row} for row in result[name]])
+        rows = [row for row in read_table(folder, name) if tuple(row[k] for k in KEY) not in results]
+        for key, result in results.items():
+            if name != "fleet_classes" or key in whole:
+                rows += [{**dict(zip(KEY, key, strict=True)), **row} for row in result[name]]
+        write_table(folder, name, rows)
 
 
 def done(folder: Path) -> dict[tuple[str, ...], Row]:
@@ -313,7 +343,7 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
                     continue
             out = runs / job.name
             out.mkdir(parents=True, exist_ok=True)
-            one = json.dumps({"settings_": settings_of(job), "closely": job.closely, "out": str(out)})
+            one = json.dumps({"settings_": settings_of(job) | ON_CPU, "closely": job.closely, "out": str(out)})
             command = [sys.executable, code / Path(__file__).name, directory, runs, "--one", one]
             for attempt in (1, 2):
                 with open(out / "output.txt", "ab") as output:
@@ -329,7 +359,7 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
                 time.sleep(3)  # the process of a queue that was killed may still hold the folder
             with lock:
                 if status == 0:
-                    add_result(job, out, folder)
+                    add_results([job], runs, folder)
                     print(f"{time.strftime('%H:%M:%S')} {job.name}: done", flush=True)
                 elif not ending.is_set():
                     failed.append(job.name)
@@ -346,6 +376,145 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
         while thread.is_alive():  # a join without end would not hear the signal
             thread.join(1)
     return len(failed)
+
+
+# The queue on a GPU
+
+LANES = 24
+"""Runs at once."""
+
+
+def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int], seconds: float) -> None:
+    """Train what the tables miss on a GPU, many runs at once, and begin none that would not end in time.
+
+    Statistics are made from the weights by processes on the CPU. The tables come at the end.
+    """
+    import multiprocessing
+
+    import torch
+
+    from seblock import cifar10, train
+    from seblock.train.lanes import Lane
+
+    began, finished = time.perf_counter(), done(folder)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    loaded = (cifar10.load(directory, part, RECIPE.get("images")) for part in ("train", "test"))
+    images = [cifar10.Images(x.to(device), y.to(device)) for x, y in loaded]
+    waiting = [job for job in QUEUE if job.step in steps and tuple(key_of(job).values()) not in finished]
+    longest = max((job.epochs for job in waiting), default=0)
+    free: dict[tuple[str, float | None], list[Lane]] = {}
+    active: dict[Job, tuple[Iterator[None], Lane, float]] = {}
+    ended: list[tuple[Job, Any]] = []
+    pace = 0.0
+    with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 2)) as pool:
+        while waiting or active:
+            passed = time.perf_counter() - began
+            waiting = [job for job in waiting if passed + 1.1 * pace * job.epochs < seconds]
+            if waiting and len(active) < LANES:
+                job = waiting.pop(0)
+                idle = free.setdefault((job.network, job.gate_decay), [])
+                settings = train.Settings(**settings_of(job))
+                lane = idle.pop() if idle else Lane(settings, *images, longest)
+                lane.load(settings)
+                active[job] = follow(job, lane, directory, runs / job.name, pool), lane, passed
+                continue
+            for job, (follower, lane, since) in list(active.items()):
+                try:
+                    next(follower)
+                except StopIteration as stopped:
+                    del active[job]
+                    ended.append((job, stopped.value))
+                    free[job.network, job.gate_decay].append(lane)
+                    pace = (time.perf_counter() - began - since) / job.epochs
+                    print(f"{time.perf_counter() - began:6.1f} s {job.name}", flush=True)
+        print(f"{time.perf_counter() - began:6.1f} s: trained, {pace:.2f} s an epoch", flush=True)
+        whole = []
+        for job, statistics in ended:
+            try:
+                statistics.get()
+                whole.append(job)
+            except Exception as error:  # of whatever kind: the other runs count all the same
+                print(f"{job.name}: no statistics, {type(error).__name__}: {error}", flush=True)
+    add_results(whole, runs, folder)
+    print(f"{time.perf_counter() - began:6.1f} s: {len(whole)} runs in the tables", flush=True)
+
+
+def follow(job: Job, lane: Any, directory: Path, out: Path, pool: Any) -> Generator[None, None, Any]:
+    """Go through a run, queueing some steps at a time: at its end, the statistics that are being made."""
+    import torch
+    from safetensors.torch import save_file
+
+    from seblock import train
+
+    name = torch.cuda.get_device_name() if lane.on_gpu else machine()
+    facts = {"machine": name, "threads": 1, "torch": torch.__version__}
+    out.mkdir(parents=True, exist_ok=True)
+    log: list[Row] = []
+    epochs: list[Any] = []
+    noted: list[Any] = []
+    started = time.perf_counter()
+
+    def note() -> None:
+        epoch = epochs.pop(0)
+        number = len(log) + 1
+        means = epoch.means()
+        if not means["loss"] < train.LARGEST_LOSS:
+            raise train.Diverged(f"{job.name}: the loss is {means['loss']:.3g} in epoch {number}")
+        log.append({"epoch": number, **means, "seconds": (time.perf_counter() - started) / number})
+        if number == job.epochs:
+            save_file(epoch.weights(number * lane.steps_each), out / train.WEIGHTS)
+        elif job.closely:
+            save_file(epoch.weights(number * lane.steps_each), out / f"weights_{number}.safetensors")
+            noted.append(pool.apply_async(note_on_cpu, (job, directory, out, number, RECIPE.get("images"))))
+
+    drawn = lane.draw(0)
+    for number in range(job.epochs):
+        lane.begin_epoch(drawn)
+        for step in range(lane.steps_each):
+            lane.step(number)
+            if step % 10 == 9:
+                yield
+        epochs.append(lane.end_epoch())
+        if number + 1 < job.epochs:
+            drawn = lane.draw(number + 1)
+        if len(epochs) > 1:  # what is queued may be an epoch ahead, not more
+            note()
+    while not epochs[0].ready() or not all(each.ready() for each in noted):
+        yield
+    note()
+    return pool.apply_async(finish_on_cpu, (job, directory, out, log, facts, RECIPE.get("images")))
+
+
+def load_finished(job: Job, directory: Path, path: Path, images: int | None) -> tuple[Any, Any]:
+    """A network with the weights that a GPU left, and the test images, in a process of its own."""
+    import torch
+    from safetensors.torch import load_file
+
+    from seblock import cifar10, networks
+
+    torch.set_num_threads(1)
+    network = networks.build(job.network).eval()
+    network.load_state_dict(load_file(path))
+    return network, cifar10.load(directory, "test", images)
+
+
+def note_on_cpu(job: Job, directory: Path, out: Path, epoch: int, images: int | None) -> None:
+    """Leave the statistics of one epoch's gates."""
+    note_epoch(*load_finished(job, directory, out / f"weights_{epoch}.safetensors", images), epoch, out)
+
+
+def finish_on_cpu(
+    job: Job, directory: Path, out: Path, log: list[Row], facts: Row, images: int | None
+) -> None:
+    """Leave a run's rows, if the CPU finds the accuracy that the GPU found."""
+    from seblock import train
+
+    network, test = load_finished(job, directory, out / train.WEIGHTS, images)
+    (_, accuracy), there = train.evaluate(network, test), log[-1]["test_accuracy"]
+    if abs(accuracy - there) > 0.001:
+        raise ValueError(f"{job.name}: accuracy {there} on the GPU, {accuracy} on the CPU")
+    write_result(network, test, log, facts, job.closely, out)
 
 
 def status(runs: Path, folder: Path) -> str:
@@ -377,7 +546,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--status", action="store_true", help="show what is done, and train nothing")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, of one thread each")
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3, 4], help="those alone")
+    parser.add_argument("--steps", type=int, nargs="+", help="those alone; 1 to 4 if not given, on a GPU all")
+    parser.add_argument("--gpu", type=float, metavar="SECONDS", help="on a GPU, for so long")
     parser.add_argument("--tables", type=Path, default=TREE / "seblock" / "trained", help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -397,7 +567,10 @@ def main() -> None:
     runs.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(runs / "queue.lock", timeout=0):
-            sys.exit(1 if work(directory, runs, options.tables, options.workers, options.steps) else 0)
+            if options.gpu:
+                work_on_gpu(directory, runs, options.tables, options.steps or range(1, 7), options.gpu)
+            elif work(directory, runs, options.tables, options.workers, options.steps or range(1, 5)):
+                sys.exit(1)
     except filelock.Timeout:
         sys.exit(f"another queue works in {runs}")
 

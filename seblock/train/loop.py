@@ -67,17 +67,26 @@ def batches(
     Of each batch of `size` images, process `rank` of `world` gets every world-th. All processes draw the same
     numbers for all images, so together they see what a single process would.
     """
-    device = images.x.device
+    for drawn in draw_epoch(len(images.y), size, seed):
+        yield take_batch(images, drawn[:, rank::world].to(images.x.device), side)
+
+
+def draw_epoch(total: int, size: int, seed: int) -> Iterator[Tensor]:
+    """Draw one epoch of `total` images: for each batch (4, size), image, shifts down and right, mirrored."""
     draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images.y), generator=draw)
-    for chosen in order.split(size)[: len(order) // size]:
+    order = torch.randperm(total, generator=draw)
+    for chosen in order.split(size)[: total // size]:
         shifts = torch.randint(2 * PADDING + 1, (2, size), generator=draw)
         mirrored = torch.randint(2, (1, size), generator=draw)
-        mine = torch.cat([chosen[None], shifts, mirrored])[:, rank::world].to(device)
-        x = cifar10.normalise(crop_and_flip(images.x[mine[0]], mine[1], mine[2], mine[3].bool()))
-        if side and side != x.shape[2]:
-            x = F.interpolate(x, size=(side, side), mode="area")
-        yield x.contiguous(memory_format=torch.channels_last), images.y[mine[0]]
+        yield torch.cat([chosen[None], shifts, mirrored])
+
+
+def take_batch(images: cifar10.Images, drawn: Tensor, side: int | None = None) -> tuple[Tensor, Tensor]:
+    """Cut, mirror and normalise what was drawn, (4, n): images (n, 3, H, W), channels last, and classes."""
+    x = cifar10.normalise(crop_and_flip(images.x[drawn[0]], drawn[1], drawn[2], drawn[3].bool()))
+    if side and side != x.shape[2]:
+        x = F.interpolate(x, size=(side, side), mode="area")
+    return x.contiguous(memory_format=torch.channels_last), images.y[drawn[0]]
 
 
 class Diverged(ArithmeticError):
