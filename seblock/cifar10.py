@@ -143,5 +143,7 @@ def normalise(x: Tensor) -> Tensor:
 @cache
 def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
     """The mean and the standard deviation of red, green and blue; kept, so that a CUDA graph may use them."""
-    mean, deviation = torch.tensor([[125.3, 123.0, 113.9], [63.0, 62.1, 66.7]], device=device).view(2, 3, 1, 1)
+    mean, deviation = torch.tensor([[125.3, 123.0, 113.9], [63.0, 62.1, 66.7]], device=device).view(
+        2, 3, 1, 1
+    )
     return mean, deviation

@@ -87,7 +87,7 @@ QUEUE = [
     *variants(range(3), step=3),
     *(Job(4, network, 6, seed) for seed in range(8, 12) for network in TWINS),
     *variants(range(3, 6), step=4),
-    *(Job(5, network, 30, seed) for seed in range(12) for network in TWINS),
+    *(Job(5, network, 30, seed) for seed in range(8) for network in TWINS),
     *(Job(6, f"se_resnet20_{word}", 6, seed) for seed in range(6, 12) for word in ("r2", "max")),
     *(Job(6, f"se_resnet20_{word}", 6, seed) for seed in range(12) for word in ABLATIONS),
 ]
@@ -206,9 +206,7 @@ def note_epoch(network: Any, test: Any, epoch: int, out: Path) -> None:
     write_whole(out / f"gates_{epoch}.json", json.dumps(rows).encode())
 
 
-def write_result(
-    network: Any, test: Any, log: Sequence[Row], facts: Row, closely: bool, out: Path
-) -> None:
+def write_result(network: Any, test: Any, log: Sequence[Row], facts: Row, closely: bool, out: Path) -> None:
     """Leave a finished run's rows of all tables in `result.json`."""
     rows, classes = gate_rows(network, test, len(log))
     if closely:
@@ -263,21 +261,24 @@ def runs_of(rows: Iterable[Row]) -> dict[tuple[str, ...], Row]:
 
 
 def add_results(jobs: Sequence[Job], runs: Path, folder: Path) -> None:
-    """Put finished runs' rows into the tables, in place of rows they may have there; seed 0's weights too.
+    """Put finished runs' rows into the tables, in place of rows they may have there.
 
-    Of the networks with one thing changed, rows of classes and weights are left out. The table of runs comes
-    last: a run counts once it stands there.
+    Seed 0 of steps 1 and 2 leaves its weights; rows of classes are those of SE in steps 1 to 3 and 5. The
+    table of runs comes last: a run counts once it stands there.
     """
-    results = {tuple(key_of(job).values()): json.loads((runs / job.name / "result.json").read_text()) for job in jobs}
-    whole = {tuple(key_of(job).values()) for job in jobs if job.step not in (4, 6)}
+    results, with_classes = {}, set()
     for job in jobs:
-        if job.seed == 0 and job.step not in (4, 6):
+        key = tuple(key_of(job).values())
+        results[key] = json.loads((runs / job.name / "result.json").read_text())
+        if job.step in (1, 2, 3, 5) and job.network.startswith("se_"):
+            with_classes.add(key)
+        if job.seed == 0 and job.step in (1, 2):
             weights = (runs / job.name / "weights.safetensors").read_bytes()
             write_whole(folder / f"fleet_{job.name}.safetensors", weights)
     for name in reversed(TABLES):
         rows = [row for row in read_table(folder, name) if tuple(row[k] for k in KEY) not in results]
         for key, result in results.items():
-            if name != "fleet_classes" or key in whole:
+            if name != "fleet_classes" or key in with_classes:
                 rows += [{**dict(zip(KEY, key, strict=True)), **row} for row in result[name]]
         write_table(folder, name, rows)
 
@@ -343,7 +344,9 @@ def work(directory: Path, runs: Path, folder: Path, workers: int, steps: Sequenc
                     continue
             out = runs / job.name
             out.mkdir(parents=True, exist_ok=True)
-            one = json.dumps({"settings_": settings_of(job) | ON_CPU, "closely": job.closely, "out": str(out)})
+            one = json.dumps(
+                {"settings_": settings_of(job) | ON_CPU, "closely": job.closely, "out": str(out)}
+            )
             command = [sys.executable, code / Path(__file__).name, directory, runs, "--one", one]
             for attempt in (1, 2):
                 with open(out / "output.txt", "ab") as output:
@@ -398,10 +401,12 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
 
     began, finished = time.perf_counter(), done(folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, True
     loaded = (cifar10.load(directory, part, RECIPE.get("images")) for part in ("train", "test"))
     images = [cifar10.Images(x.to(device), y.to(device)) for x, y in loaded]
     waiting = [job for job in QUEUE if job.step in steps and tuple(key_of(job).values()) not in finished]
+    before = [job for job in waiting if (runs / job.name / "result.json").exists()]
+    waiting = [job for job in waiting if job not in before]
     longest = max((job.epochs for job in waiting), default=0)
     free: dict[tuple[str, float | None], list[Lane]] = {}
     active: dict[Job, tuple[Iterator[None], Lane, float]] = {}
@@ -415,6 +420,10 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
                 job = waiting.pop(0)
                 idle = free.setdefault((job.network, job.gate_decay), [])
                 settings = train.Settings(**settings_of(job))
+                for kind in [
+                    k for k in free if k not in {(j.network, j.gate_decay) for j in [job, *waiting]}
+                ]:
+                    free[kind].clear()
                 lane = idle.pop() if idle else Lane(settings, *images, longest)
                 lane.load(settings)
                 active[job] = follow(job, lane, directory, runs / job.name, pool), lane, passed
@@ -429,7 +438,7 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
                     pace = (time.perf_counter() - began - since) / job.epochs
                     print(f"{time.perf_counter() - began:6.1f} s {job.name}", flush=True)
         print(f"{time.perf_counter() - began:6.1f} s: trained, {pace:.2f} s an epoch", flush=True)
-        whole = []
+        whole = before
         for job, statistics in ended:
             try:
                 statistics.get()
@@ -512,7 +521,7 @@ def finish_on_cpu(
 
     network, test = load_finished(job, directory, out / train.WEIGHTS, images)
     (_, accuracy), there = train.evaluate(network, test), log[-1]["test_accuracy"]
-    if abs(accuracy - there) > 0.001:
+    if abs(accuracy - there) > 0.003:
         raise ValueError(f"{job.name}: accuracy {there} on the GPU, {accuracy} on the CPU")
     write_result(network, test, log, facts, job.closely, out)
 

@@ -15,7 +15,7 @@ from seblock import cifar10, networks
 from seblock.train.loop import draw_epoch, take_batch
 from seblock.train.recipe import Settings, choose_side, group_parameters, make_schedule, set_beta
 
-TESTED_AT_ONCE = 2000
+TESTED_AT_ONCE = 500
 """Test images a batch, at most."""
 
 
@@ -46,9 +46,7 @@ class Lane:
     batch) and `end_epoch` queue work and return at once; `results` waits.
     """
 
-    def __init__(
-        self, settings: Settings, train: cifar10.Images, test: cifar10.Images, longest: int
-    ) -> None:
+    def __init__(self, settings: Settings, train: cifar10.Images, test: cifar10.Images, longest: int) -> None:
         self.settings, self.train, self.test = settings, train, test
         self.device = train.x.device
         self.on_gpu = self.device.type == "cuda"
@@ -88,7 +86,9 @@ class Lane:
         for x, y in zip(self.test.x.split(TESTED_AT_ONCE), self.test.y.split(TESTED_AT_ONCE), strict=True):
             output = self.network(cifar10.normalise(x).contiguous(memory_format=torch.channels_last))
             right = (output.argmax(1) == y).sum()
-            self.sums[2:] += torch.stack([F.cross_entropy(output, y, reduction="sum").double(), right.double()])
+            self.sums[2:] += torch.stack(
+                [F.cross_entropy(output, y, reduction="sum").double(), right.double()]
+            )
 
     def _sides(self) -> list[int | None]:
         return list(dict.fromkeys(self.settings.sizes)) or [None]
@@ -108,7 +108,9 @@ class Lane:
                     work()
                 self.stream.synchronize()
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"):
+                with torch.cuda.graph(
+                    graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"
+                ):
                     work()
                 self.graphs[key] = graph
         torch.cuda.current_stream().wait_stream(self.stream)
