@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.blocks import PublishedSELayer, PublishedSqEx
-from seblock.blocks import ConstantGate, MaxSqueeze, ResBlockSqEx, SELayer, SqEx
+from seblock.blocks import ConstantGate, MaxSqueeze, NoSqueeze, ResBlockSqEx, SELayer, SqEx
 from seblock.fast import FastSELayer
 
 
@@ -442,3 +442,25 @@ def test_a_constant_gate_refuses_other_shapes(shape: tuple[int, ...]) -> None:
 def test_the_maximum_as_squeeze_takes_the_largest_value_of_each_map() -> None:
     u = torch.randn(2, 8, 5, 3)
     assert MaxSqueeze()(u).tolist() == [[max(row.flatten().tolist()) for row in image] for image in u]
+
+
+def test_without_squeeze_each_position_has_gates_that_see_itself_alone() -> None:
+    block = NoSqueeze(8, 2)
+    u = torch.randn(2, 8, 5, 3, requires_grad=True)
+    here = u[:, :, 1, 2]
+    s = torch.sigmoid((here @ block.fc[0].weight.T).relu() @ block.fc[2].weight.T)
+    torch.testing.assert_close(block(u)[:, :, 1, 2], here * s)
+    (seen,) = torch.autograd.grad(block(u)[:, :, 1, 2].sum(), u)
+    assert seen[:, :, 1, 2].all()
+    assert seen.count_nonzero() == 2 * 8
+    with pytest.raises(ValueError, match=r"\(N, C = 8, H, W\)"):
+        block(torch.randn(2, 4, 5, 3))
+    with pytest.raises(ValueError, match="no hidden unit"):
+        NoSqueeze(8, 16)
+
+
+def test_without_squeeze_equal_positions_get_what_se_gives() -> None:
+    block, se = NoSqueeze(8, 2), SELayer(8, 2)
+    block.load_state_dict(se.state_dict())
+    flat = torch.randn(2, 8, 1, 1).expand(2, 8, 5, 3)
+    torch.testing.assert_close(block(flat), se(flat))
