@@ -32,11 +32,8 @@ REASONS: dict[str, dict[str, str]] = {
         "2017": "the contest's year, same place",
     },
     "06_two_implementations.ipynb": {
-        "0.5": "where the sigmoid of nothing lies",
-        "6.25": "100 / 16, the division that is rounded down",
-        "0.04": "the spread of Table 10's first four rows; test_lessons computes it",
-        "68": "64 / 16 + 64, as the text has it",
-        "60": "a wrong answer to choose from",
+        "0.25": "a wrong answer to choose from",
+        "0.75": "a wrong answer to choose from",
     },
     "07_residual_block.ipynb": {
         "0.08": "the spread of Table 14's three; test_lessons computes it",
