@@ -100,7 +100,7 @@ def kept(crops: Tensor, same: Tensor, rows: int = 5) -> Picture:
 
     same: (N,), whether a crop's answer is still what it was. rows: how many rows of crops a photo has.
     """
-    figure, axes = canvas(1, 2, 4.5)
+    figure, axes = canvas(1, 2, 4.4)
     columns = len(crops) // (2 * rows)
     for ax, photo, whether in zip(axes[0], crops.chunk(2), same.chunk(2), strict=True):
         for k, (crop, unchanged) in enumerate(zip(photo, whether, strict=True)):
