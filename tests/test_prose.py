@@ -87,6 +87,7 @@ REASONS: dict[str, dict[str, str]] = {
         "32": "the side of CIFAR-10's images",
         "24": "epochs of the shown network",
     },
+    "glossary.ipynb": {"14": "a notebook's number"},
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }
 """Numbers that no cell can show, by file, each with a reason."""
