@@ -368,7 +368,7 @@ def test_what_08_counts_and_measures_is_what_the_table_of_trained_painters_has(
     first, second = painter[3].linear1, painter[3].linear2
     z = functional.squeeze(painter[:3](ours["test"].x))
     s = functional.excite(z, first.weight, second.weight, first.bias, second.bias)
-    assert row["slope 1"] == pytest.approx(float((s * (1 - s)).mean()), abs=2e-5)
+    assert row["slope 1"] == pytest.approx(float((s * (1 - s)).mean().detach()), abs=2e-5)
 
 
 def test_09_learns_as_the_shipped_painters_did() -> None:
