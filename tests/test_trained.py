@@ -31,7 +31,9 @@ def test_a_shipped_painter_paints_as_the_table_says(name: str) -> None:
     assert (own < other).double().mean().item() == pytest.approx(row["right"], abs=0.003)
 
 
-@pytest.mark.parametrize(("name", "networks_", "runs"), [("painting", 7, 10), ("reading", 4, 5)])
+@pytest.mark.parametrize(
+    ("name", "networks_", "runs"), [("painting", 14, 10), ("reading", 4, 10), ("sides", 2, 4)]
+)
 def test_every_network_of_a_puzzle_has_all_its_seeds(name: str, networks_: int, runs: int) -> None:
     seeds: dict[str | float, list[str | float]] = {}
     for row in trained.table(name):

@@ -200,14 +200,18 @@ def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> Non
         for file in jobs or kinds:
             job, names = kinds[file]
             rows = rows_of(file)
-            done = {(row["network"], int(row["seed"])) for row in rows}
-            wanted = [(name, seed) for name in names for seed in range(seeds)]
-            pairs = [pair for pair in wanted if pair not in done]
+            pairs = missing(rows, list(names), seeds)
             for row in pool.map(job, *zip(*pairs, strict=True)) if pairs else ():
                 print(row, flush=True)
                 rows.append(row)
                 rows.sort(key=lambda row: (list(names).index(row["network"]), int(row["seed"])))
                 write(file, rows)
+
+
+def missing(rows: Sequence[Row], names: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+    """The networks and seeds, seed by seed, that a table does not have yet."""
+    done = {(row["network"], int(row["seed"])) for row in rows}
+    return [(name, seed) for seed in range(seeds) for name in names if (name, seed) not in done]
 
 
 def rows_of(name: str) -> list[Row]:
