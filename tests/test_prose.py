@@ -54,12 +54,7 @@ REASONS: dict[str, dict[str, str]] = {
         "0.993": "the sigmoid of 5",
     },
     "09_context_decides.ipynb": {
-        "24": "channels of the painter",
-        "9 %": "954 of 11,185 parameters; 00 shows both",
-        "42 %": "the upper end of the figure's 39 to 41, rounded up",
-        "32": "hidden units of the larger head",
         "13": "the digits' side in pixels; the first cells of 00",
-        "16": "13 and three more",
         "256": "16 times 16",
     },
     "10_cifar10.ipynb": {

@@ -70,7 +70,7 @@ def over_seeds(results: Mapping[str, Sequence[float]], label: str, levels: Mappi
     ax.set_xlabel(label)
     for name, level in levels.items():
         ax.axvline(100 * level, color=RED, linestyle="--")
-        ax.text(100 * level, -0.6, name, color=RED, ha="center", va="bottom", fontsize=15)
+        ax.text(100 * level, -0.6, f"{name}: {level:.0%}", color=RED, ha="center", va="bottom", fontsize=15)
     said = ", ".join(f"{name}, {level:.0%}" for name, level in levels.items())
     return Picture(
         figure, f"{label[0].upper()}{label[1:]}. {told(results)}. Dashed: {said}.".replace("\n", " ")
