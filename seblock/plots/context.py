@@ -55,7 +55,8 @@ def contest(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
         ax.set(title=way, xticks=[0, 50, 100])
         for y, values in enumerate(results.values()):
             solved = sum(value > 0.9 for value in values)
-            ax.text(4, y, f"{solved} of {len(values)}", va="center", fontsize=15)
+            count = f"{solved} of {len(values)}" if values else "no run yet"
+            ax.text(0, y, count, va="center", fontsize=15)
     figure.supxlabel("painted right, %: a dot a seed; dashed: blind to the cue; in words: seeds above 90 %")
     parts = " ".join(f"{way}: {told(results)}." for way, results in runs.items())
     return Picture(figure, f"Share painted right. {parts}")
