@@ -55,6 +55,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "09_context_decides.ipynb": {
         "13": "the digits' side in pixels; the first cells of 00",
+        "16": "13 and three more",
         "256": "16 times 16",
     },
     "10_cifar10.ipynb": {

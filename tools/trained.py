@@ -121,7 +121,8 @@ def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
     candidate = (PAINTERS | PATHS | SIDES)[name]
-    network = candidate.build().to(memory_format=FAST)
+    network = candidate.build()
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
     puzzle = puzzles.painting_puzzle(2000, seed, side=candidate.side)
     with torch.enable_grad():
         x = puzzle.x.contiguous(memory_format=FAST)
@@ -173,7 +174,8 @@ FAST = torch.channels_last
 def read(name: str, seed: int) -> Row:
     """Train one reader; what share of 1,000 test images it takes for the named digit, or for the other."""
     torch.manual_seed(seed)
-    network, puzzle = READERS[name].build().to(memory_format=FAST), puzzles.painting_puzzle(2000, seed)
+    network, puzzle = READERS[name].build(), puzzles.painting_puzzle(2000, seed)
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
     x = puzzle.x.contiguous(memory_format=FAST)
     with torch.enable_grad():
         learn(network, x, puzzle.named, F.cross_entropy, seed, READERS[name].epochs, READERS[name].peak)
