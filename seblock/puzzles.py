@@ -36,14 +36,19 @@ def distance(one: Tensor, other: Tensor) -> Tensor:
     return (one - other).square().flatten(1).mean(dim=1)
 
 
-def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train") -> Puzzle:
+def painting_puzzle(
+    images: int, seed: int, part: Literal["train", "test"] = "train", side: int = 20
+) -> Puzzle:
     """Two handwritten digits, and a patch of stripes in a far corner that names one of them.
 
     Channels 1 and 2 hold scikit-learn's 8×8 digits, of two different classes, somewhere in the upper
     left 13×13; channel 3 holds 4×4 stripes in the lower right corner, four steps or more from any pixel
-    of a digit. part: "test" draws from the last 300 of the 1,797 digits, "train" from the others.
-    Raises ValueError for another part.
+    of a digit. part: "test" draws from the last 300 of the 1,797 digits, "train" from the others. side: of
+    the image, 20 pixels or more; a seed draws the same digits and cues for every side, the corner is farther.
+    Raises ValueError for another part or a smaller side.
     """
+    if side < 20:
+        raise ValueError(f"side must be at least 20, got {side}")
     if part not in ("train", "test"):
         raise ValueError(f'part must be "train" or "test", got {part!r}')
     from sklearn.datasets import load_digits
@@ -54,7 +59,7 @@ def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "tr
     labels = torch.from_numpy(digits.target[chosen])
     draw = torch.Generator().manual_seed(seed)
 
-    x = torch.zeros(images, 3, 20, 20)
+    x = torch.zeros(images, 3, side, side)
     stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
     cue = torch.randint(2, (images,), generator=draw)
     classes = torch.zeros(images, 2, dtype=torch.long)
@@ -66,7 +71,7 @@ def painting_puzzle(images: int, seed: int, part: Literal["train", "test"] = "tr
         for channel, digit in enumerate((first, second)):
             top, left = torch.randint(6, (2,), generator=draw).tolist()
             x[n, channel, top : top + 8, left : left + 8] = pictures[digit]
-        x[n, 2, 16:, 16:] = stripes.T if cue[n] else stripes
+        x[n, 2, -4:, -4:] = stripes.T if cue[n] else stripes
     row = torch.arange(images)
     targets = x[row, cue][:, None], x[row, 1 - cue][:, None]
     return Puzzle(x, *targets, cue, classes[row, cue], classes[row, 1 - cue])

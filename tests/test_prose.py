@@ -49,10 +49,6 @@ REASONS: dict[str, dict[str, str]] = {
         "400": "20 times 20 positions of the puzzle",
     },
     "09_context_decides.ipynb": {
-        "24": "channels of the painter",
-        "9 %": "954 of 11,185 parameters; 00 shows both",
-        "42 %": "the upper end of the figure's 39 to 41, rounded up",
-        "32": "hidden units of the larger head",
         "13": "the digits' side in pixels; the first cells of 00",
         "16": "13 and three more",
         "256": "16 times 16",

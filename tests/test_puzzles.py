@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from seblock import cost, puzzles
-from seblock.blocks import SqEx
+from seblock.blocks import ConstantGate, SqEx
 from seblock.puzzles import painter
 
 
@@ -139,9 +139,21 @@ def test_digits_are_whole_of_two_classes_and_of_their_own_part_and_lie_everywher
         assert set(zip(tops, lefts, strict=True)) == {(i, j) for i in range(6) for j in range(6)}
 
 
-def test_a_misspelt_part_of_the_digits_is_refused() -> None:
+def test_a_larger_image_holds_the_same_digits_and_cue_in_its_far_corner() -> None:
+    small, large = (puzzles.painting_puzzle(30, 7, "test", side) for side in (20, 40))
+    assert large.x.shape == (30, 3, 40, 40)
+    assert large.target.shape == large.other.shape == (30, 1, 40, 40)
+    assert torch.equal(large.x[:, :2, :13, :13], small.x[:, :2, :13, :13])
+    assert torch.equal(large.x[:, 2, 36:, 36:], small.x[:, 2, 16:, 16:])
+    assert torch.equal(large.x.sum((2, 3)), small.x.sum((2, 3)))
+    assert all(torch.equal(a, b) for a, b in zip(large[3:], small[3:], strict=True))
+
+
+def test_an_impossible_part_or_side_is_refused() -> None:
     with pytest.raises(ValueError, match="tset"):
         puzzles.painting_puzzle(2, seed=0, part="tset")
+    with pytest.raises(ValueError, match="19"):
+        puzzles.painting_puzzle(2, seed=0, side=19)
 
 
 # The networks.
@@ -177,6 +189,10 @@ def test_the_plain_painter_cannot_see_the_cue_from_where_the_digits_are():
     assert torch.equal(gradient[:, :, 16:, 16:], torch.zeros(2, 3, 4, 4))
     assert gradient[:, :, :16, :16].any(dim=(2, 3)).all()
     assert gradient[:, :, 15, 15].any()  # three 3×3 convolutions reach three positions and no further
+
+
+def test_constant_factors_bring_no_cue_to_the_digits() -> None:
+    assert not gradient_of_the_digits_pixels(ConstantGate)[:, :, 16:, 16:].any()
 
 
 def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():

@@ -1,6 +1,6 @@
-"""Make what stands in seblock/trained: each command writes its files anew.
+"""Make what stands in seblock/trained.
 
-python tools/trained.py puzzles            a hundred small networks, half an hour on two cores
+python tools/trained.py puzzles            two hundred small networks, an hour and a half on two cores
 python tools/trained.py cifar10 RUNS       from the directories that `python -m seblock.train` left in RUNS
 python tools/trained.py gates DATA RUNS    the same, with CIFAR-10's binary version in DATA
 """
@@ -51,6 +51,7 @@ class Candidate(NamedTuple):
     build: Callable[[], nn.Module]
     epochs: int = 12
     peak: float = 2e-2
+    side: int = 20
 
 
 def lengthen(build: Callable[[], nn.Module]) -> Candidate:
@@ -58,16 +59,26 @@ def lengthen(build: Callable[[], nn.Module]) -> Candidate:
     return Candidate(build, epochs=36, peak=5e-3)
 
 
-WIDER = partial(puzzles.painter, dilations=(3, 6, 9))
-ADDED = partial(puzzles.painter, puzzles.AddedTerm)
-PAINTERS = {
+CONTENDERS: dict[str, Callable[[], nn.Module]] = {
+    "SE": partial(puzzles.painter, SE),
+    "SE, 16 wide": partial(puzzles.painter, SE, width=16),
+    "wider field": partial(puzzles.painter, dilations=(3, 6, 9)),
+    "added term": partial(puzzles.painter, puzzles.AddedTerm),
+}
+"""The painters that can see the cue. Each is trained in the same three ways."""
+BLIND = {
     "plain": Candidate(puzzles.painter),
-    "SE": Candidate(partial(puzzles.painter, SE)),
-    "SE, 16 wide": Candidate(partial(puzzles.painter, SE, width=16)),
-    "wider field": Candidate(WIDER),
-    "wider field, longer": lengthen(WIDER),
-    "added term": Candidate(ADDED),
-    "added term, longer": lengthen(ADDED),
+    "constant gates": Candidate(partial(puzzles.painter, blocks.ConstantGate)),
+}
+"""Those that cannot, however they are trained."""
+PAINTERS = BLIND | {
+    name + suffix: candidate
+    for name, build in CONTENDERS.items()
+    for suffix, candidate in {
+        "": Candidate(build),
+        ", lower rate": Candidate(build, peak=5e-3),
+        ", longer": lengthen(build),
+    }.items()
 }
 READERS = {
     "plain": lengthen(puzzles.reader),
@@ -85,7 +96,22 @@ class OnePath(blocks.SqEx):
         return functional.rescale(x, self.nonlin2(self.linear2(self.nonlin1(self.linear1(z)))))
 
 
+class FourTimes(blocks.SqEx):
+    """The same block, z multiplied by 4."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = 4 * self.pool(x)
+        return functional.rescale(x, self.nonlin2(self.linear2(self.nonlin1(self.linear1(z)))))
+
+
 PATHS = {"SE, one path": Candidate(partial(puzzles.painter, partial(OnePath, reduction=4)))}
+SIDES = {
+    "SE, side 40": PAINTERS["SE"]._replace(side=40),
+    "SE, side 40, four times z": Candidate(
+        partial(puzzles.painter, partial(FourTimes, reduction=4)), side=40
+    ),
+}
+"""Painters of larger images, the cue in the far corner."""
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
 
@@ -94,32 +120,45 @@ SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": 
 def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
-    candidate = (PAINTERS | PATHS)[name]
-    network, puzzle = candidate.build(), puzzles.painting_puzzle(2000, seed)
+    candidate = (PAINTERS | PATHS | SIDES)[name]
+    network = candidate.build()
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
+    puzzle = puzzles.painting_puzzle(2000, seed, side=candidate.side)
     with torch.enable_grad():
-        learn(network, puzzle.x, puzzle.target, F.mse_loss, seed, *candidate[1:])
-    test = puzzles.painting_puzzle(1000, seed=0, part="test")
+        x = puzzle.x.contiguous(memory_format=FAST)
+        learn(network, x, puzzle.target, F.mse_loss, seed, candidate.epochs, candidate.peak)
+    test = puzzles.painting_puzzle(1000, seed=0, part="test", side=candidate.side)
 
     def right() -> float:
-        return test.painted(network(test.x)).float().mean().item()
+        return round(test.painted(network(test.x)).float().mean().item(), 4)
 
     row: Row = {
         "network": name,
         "parameters": cost.parameters(network),
         "epochs": candidate.epochs,
+        "peak": candidate.peak,
+        "side": candidate.side,
         "seed": seed,
         "right": right(),
     }
-    if name.startswith("SE"):
+    if name.startswith("SE") and candidate.side == 20:
         batches = [(test.x, test.cue)]
         recorded = gates.record(network, batches, GATES)
         means = {gate: gates.by_class(s, test.cue).mean for gate, s in recorded.s.items()}
         with gates.replaced(network, {gate: mean[test.cue] for gate, mean in means.items()}):
             row["at its cue's mean"] = right()
-        with gates.replaced(network, {gate: mean[1 - test.cue] for gate, mean in means.items()}):
+        swapped = {gate: mean[1 - test.cue] for gate, mean in means.items()}
+        with gates.replaced(network, swapped):
             row["at the other cue's mean"] = right()
         with gates.frozen(network, recorded):
             row["at the mean of all"] = right()
+        for block, gate in enumerate(GATES, start=1):
+            with gates.replaced(network, {gate: swapped[gate]}):
+                row[f"block {block} at the other cue's mean"] = right()
+            with gates.frozen(network, recorded, gate):
+                row[f"block {block} at the mean of all"] = right()
+    if name not in SIDES:
+        del row["side"]
     if seed == 0 and name in SHIPPED:
         save_file(network.state_dict(), FOLDER / f"{SHIPPED[name]}.safetensors")
     return row
@@ -127,6 +166,8 @@ def paint(name: str, seed: int) -> Row:
 
 GATES = ("3", "7", "11")
 """Where the painter's gates stand."""
+FAST = torch.channels_last
+"""The same numbers in an order that a CPU is faster with."""
 
 
 @torch.no_grad()
@@ -134,8 +175,10 @@ def read(name: str, seed: int) -> Row:
     """Train one reader; what share of 1,000 test images it takes for the named digit, or for the other."""
     torch.manual_seed(seed)
     network, puzzle = READERS[name].build(), puzzles.painting_puzzle(2000, seed)
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
+    x = puzzle.x.contiguous(memory_format=FAST)
     with torch.enable_grad():
-        learn(network, puzzle.x, puzzle.named, F.cross_entropy, seed, *READERS[name][1:])
+        learn(network, x, puzzle.named, F.cross_entropy, seed, READERS[name].epochs, READERS[name].peak)
     test = puzzles.painting_puzzle(1000, seed=0, part="test")
     answers = network(test.x).argmax(1)
     return {
@@ -143,23 +186,43 @@ def read(name: str, seed: int) -> Row:
         "parameters": cost.parameters(network),
         "epochs": READERS[name].epochs,
         "seed": seed,
-        "right": (answers == test.named).float().mean().item(),
-        "the other digit": (answers == test.unnamed).float().mean().item(),
+        "right": round((answers == test.named).float().mean().item(), 4),
+        "the other digit": round((answers == test.unnamed).float().mean().item(), 4),
     }
 
 
-def train_puzzles(jobs: Sequence[str], seeds: int) -> None:
-    """Every painter and reader, or one kind of them, with every seed."""
+def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> None:
+    """Every painter and reader, or one kind of them, with every seed: those that its table does not have yet.
+
+    A row is written as soon as it is there, so that what was trained is kept if this is stopped.
+    """
     kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
-    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    kinds["sides"] = (paint, SIDES)
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for file in jobs or kinds:
             job, names = kinds[file]
-            pairs = [(name, seed) for seed in range(seeds) for name in names]
-            rows = []
-            for row in pool.map(job, *zip(*pairs, strict=True)):
+            rows = rows_of(file)
+            pairs = missing(rows, list(names), seeds)
+            for row in pool.map(job, *zip(*pairs, strict=True)) if pairs else ():
                 print(row, flush=True)
                 rows.append(row)
-            write(file, sorted(rows, key=lambda row: (list(names).index(row["network"]), row["seed"])))
+                rows.sort(key=lambda row: (list(names).index(row["network"]), int(row["seed"])))
+                write(file, rows)
+
+
+def missing(rows: Sequence[Row], names: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+    """The networks and seeds, seed by seed, that a table does not have yet."""
+    done = {(row["network"], int(row["seed"])) for row in rows}
+    return [(name, seed) for seed in range(seeds) for name in names if (name, seed) not in done]
+
+
+def rows_of(name: str) -> list[Row]:
+    """The rows of a table in seblock/trained as they are written there; none if there is no such table."""
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def runs_in(directory: Path) -> dict[Path, dict[str, Any]]:
@@ -284,7 +347,8 @@ def examine_gates(directory: Path, runs: Path) -> None:
 def write(name: str, rows: Sequence[Row]) -> None:
     """A CSV file in seblock/trained."""
     with open(FOLDER / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
-        fields = dict.fromkeys(key for row in rows for key in row)
+        longest = max(rows, key=len)  # its order of columns
+        fields = dict.fromkeys(key for row in [longest, *rows] for key in row)
         table = csv.DictWriter(file, fieldnames=list(fields), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
@@ -296,6 +360,7 @@ if __name__ == "__main__":
     puzzle_options = commands.add_parser("puzzles")
     puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths; all if none is named")
     puzzle_options.add_argument("--seeds", type=int, default=10)
+    puzzle_options.add_argument("--processes", type=int, help="at a time; one for each core if not given")
     commands.add_parser("cifar10").add_argument("runs", type=Path)
     gate_options = commands.add_parser("gates")
     gate_options.add_argument("data", type=Path)
@@ -303,7 +368,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     match options.command:
         case "puzzles":
-            train_puzzles(options.jobs, options.seeds)
+            train_puzzles(options.jobs, options.seeds, options.processes)
         case "cifar10":
             keep_cifar10(options.runs)
         case "gates":
