@@ -42,7 +42,7 @@ make hub-test   set up .venv-hub, and have two students run a notebook on the hu
                 each in an account of their own, made for the test and removed
 make whole      those three with every notebook, both themes and eight students: half an hour, before a release
 make versions   tests and notebooks with the oldest versions and the newest (.venv-colab, .venv-peers: 5.5 GB each)
-make peers      set up .venv-peers (5.5 GB) and look for gates in the networks of timm and torchvision
+make peers      set up .venv-peers (5.5 GB), look for gates in the networks of timm and torchvision, export ours to ONNX
 
 make clean      remove the environments, build and the caches; .hub, with students' homes, stays
 

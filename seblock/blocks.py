@@ -48,6 +48,9 @@ class SELayer(nn.Module):
     channel: C. reduction: r; the hidden layer has ⌊C / r⌋ units.
     State dict: `fc.0.weight` is W₁, (⌊C/r⌋, C); `fc.2.weight` is W₂, (C, ⌊C/r⌋).
     Raises ValueError if ⌊C / r⌋ is zero, and when called with anything but (N, C, H, W).
+
+    Signals (N, C, L) pass as maps of width 1: `layer(x[..., None])[..., 0]`. In a network that is already
+    trained, fresh gates change most answers; without b₂ this layer cannot start open, `SqEx` can.
     """
 
     def __init__(self, channel: int, reduction: int = 16) -> None:
@@ -69,6 +72,11 @@ class SqEx(nn.Module):
     n_features: C. reduction: r; the hidden layer has C / r units.
     State dict: `linear1.weight`, `linear1.bias`, `linear2.weight`, `linear2.bias`.
     Raises ValueError if C is not a multiple of r, and when called with anything but (N, C, H, W).
+
+    Signals (N, C, L) pass as maps of width 1: `block(x[..., None])[..., 0]`. In a network that is already
+    trained, fresh gates, near 0.5, change most answers. To start open, at σ(8) = 0.9997 for every image:
+    `nn.init.zeros_(block.linear2.weight)` and `nn.init.constant_(block.linear2.bias, 8)`. In bfloat16 take 6:
+    there σ(8) rounds to 1, and no gradient passes back through it. Notebook 7 shows both.
     """
 
     def __init__(self, n_features: int, reduction: int = 16) -> None:

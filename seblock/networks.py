@@ -136,34 +136,31 @@ def cifar_resnet(
     return ResNet(stem, stages, 64, classes)
 
 
-def changed_se(channels: int, change: Callable[[SELayer], None]) -> SELayer:
-    """A `small_se` with one thing changed."""
+def changed_se(
+    channels: int, squeeze: type[nn.Module] | None = None, last: type[nn.Module] | None = None
+) -> SELayer:
+    """A `small_se` with another squeeze, or another function in the sigmoid's place."""
     gate = small_se(channels)
-    change(gate)
+    if squeeze:
+        gate.avg_pool = squeeze()
+    if last:
+        gate.fc[-1] = last()
     return gate
 
 
-def _with_last(last: type[nn.Module]) -> Callable[[SELayer], None]:
-    """Another function in the sigmoid's place."""
-
-    def change(gate: SELayer) -> None:
-        gate.fc[-1] = last()
-
-    return change
-
-
-def _with_max(gate: SELayer) -> None:
-    gate.avg_pool = MaxSqueeze()
+def small_no_squeeze(channels: int) -> NoSqueeze:
+    """A NoSqueeze with `small_reduction`."""
+    return NoSqueeze(channels, small_reduction(channels))
 
 
 CHANGES: dict[str, Gate] = {
-    "max": partial(changed_se, change=_with_max),
-    "tanh": partial(changed_se, change=_with_last(nn.Tanh)),
-    "relu": partial(changed_se, change=_with_last(nn.ReLU)),
-    "hardsigmoid": partial(changed_se, change=_with_last(nn.Hardsigmoid)),
-    "nosqueeze": lambda channels: NoSqueeze(channels, small_reduction(channels)),
+    "max": partial(changed_se, squeeze=MaxSqueeze),
+    "tanh": partial(changed_se, last=nn.Tanh),
+    "relu": partial(changed_se, last=nn.ReLU),
+    "hardsigmoid": partial(changed_se, last=nn.Hardsigmoid),
+    "nosqueeze": small_no_squeeze,
 }
-"""What the second part of a network's name can put in place of `small_se`: the paper's Tables 11, 12, 16."""
+"""What the last part of a network's name can put in place of `small_se`: the paper's Tables 11, 12 and 16."""
 
 PLACES: dict[str, Placement] = {"pre": "PRE", "post": "POST", "identity": "Identity"}
 """What it can say of the gates' placement: Table 14."""
@@ -178,7 +175,8 @@ def build(name: str, classes: int = 10) -> ResNet:
     """
     parts = re.fullmatch(r"(?:(se|constant)_)?resnet(\d+)(?:_([a-z]+)(\d*))?", name)
     kind, depth, word, number = parts.groups() if parts else (None, "", "", "")
-    gate: Gate = {None: nn.Identity, "se": small_se, "constant": ConstantGate}[kind]
+    kinds: dict[str | None, Gate] = {None: nn.Identity, "se": small_se, "constant": ConstantGate}
+    gate = kinds[kind]
     placement: Placement = "standard"
     known = parts is not None and (not word or kind == "se")
     if word == "r" and number:

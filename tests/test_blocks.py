@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from benchmarks.blocks import PublishedSELayer, PublishedSqEx
-from seblock.blocks import ConstantGate, MaxSqueeze, ResBlockSqEx, SELayer, SqEx
+from seblock import cifar10, networks, photos, trained
+from seblock.blocks import ConstantGate, MaxSqueeze, NoSqueeze, ResBlockSqEx, SELayer, SqEx
 from seblock.fast import FastSELayer
 
 
@@ -442,3 +443,79 @@ def test_a_constant_gate_refuses_other_shapes(shape: tuple[int, ...]) -> None:
 def test_the_maximum_as_squeeze_takes_the_largest_value_of_each_map() -> None:
     u = torch.randn(2, 8, 5, 3)
     assert MaxSqueeze()(u).tolist() == [[max(row.flatten().tolist()) for row in image] for image in u]
+
+
+def test_without_squeeze_each_position_has_gates_that_see_itself_alone() -> None:
+    block = NoSqueeze(8, 2)
+    u = torch.randn(2, 8, 5, 3, requires_grad=True)
+    here = u[:, :, 1, 2]
+    s = torch.sigmoid((here @ block.fc[0].weight.T).relu() @ block.fc[2].weight.T)
+    torch.testing.assert_close(block(u)[:, :, 1, 2], here * s)
+    (seen,) = torch.autograd.grad(block(u)[:, :, 1, 2].sum(), u)
+    assert seen[:, :, 1, 2].all()
+    assert seen.count_nonzero() == 2 * 8
+    with pytest.raises(ValueError, match=r"\(N, C = 8, H, W\)"):
+        block(torch.randn(2, 4, 5, 3))
+    with pytest.raises(ValueError, match="no hidden unit"):
+        NoSqueeze(8, 16)
+
+
+def test_without_squeeze_equal_positions_get_what_se_gives() -> None:
+    block, se = NoSqueeze(8, 2), SELayer(8, 2)
+    block.load_state_dict(se.state_dict())
+    flat = torch.randn(2, 8, 1, 1).expand(2, 8, 5, 3)
+    torch.testing.assert_close(block(flat), se(flat))
+
+
+@pytest.mark.parametrize("layer", [SELayer, SqEx])
+def test_a_signal_passes_as_a_map_of_width_one(layer):
+    block, x = layer(16, 4), torch.randn(2, 16, 9)
+    weights = list(block.parameters())
+    if layer is SELayer:
+        s = torch.sigmoid(torch.relu(x.mean(2) @ weights[0].T) @ weights[1].T)
+    else:
+        s = torch.sigmoid(torch.relu(x.mean(2) @ weights[0].T + weights[1]) @ weights[2].T + weights[3])
+    torch.testing.assert_close(block(x[..., None])[..., 0], x * s[..., None])
+    assert "(x[..., None])[..., 0]" in layer.__doc__
+
+
+def open_gate(channels, bias=8.0):
+    """The start that the docstring of `SqEx` gives for trained networks."""
+    block = SqEx(channels, networks.small_reduction(channels))
+    nn.init.zeros_(block.linear2.weight)
+    nn.init.constant_(block.linear2.bias, bias)
+    return block
+
+
+@torch.no_grad()
+def test_gates_that_start_open_leave_a_trained_network_s_answers_and_fresh_ones_do_not():
+    for line in ("zeros_(block.linear2.weight)", "constant_(block.linear2.bias, 8)", "In bfloat16 take 6"):
+        assert line in " ".join(SqEx.__doc__.split())
+    tiles = photos.load().unfold(2, 32, 32).unfold(3, 32, 28)
+    x = cifar10.normalise(255 * tiles.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
+    trained_network = trained.load(networks.cifar_resnet(20), "resnet20_6")
+
+    def logits(gate):
+        network = networks.cifar_resnet(20, gate)
+        missing, unexpected = network.load_state_dict(trained_network.state_dict(), strict=False)
+        assert all(".gates.standard." in key for key in missing)
+        assert not unexpected
+        return network.eval()(x)
+
+    before, opened = trained_network(x), logits(open_gate)
+    fresh = logits(lambda channels: SqEx(channels, networks.small_reduction(channels)))
+    same_open, same_fresh = (int((y.argmax(1) == before.argmax(1)).sum()) for y in (opened, fresh))
+    assert len(x) == 80
+    assert same_open >= 79
+    assert float((opened - before).abs().max()) < 0.01
+    assert same_fresh <= 40
+
+
+@pytest.mark.parametrize(("bias", "learns"), [(6.0, True), (8.0, False)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_in_bfloat16_gates_start_open_at_6_and_get_no_gradient_at_8(bias, learns, layout):
+    block = open_gate(64, bias).bfloat16()
+    u = torch.rand(2, 64, 7, 5).bfloat16().contiguous(memory_format=layout)
+    block(u).sum().backward()
+    assert bool((block.linear2.bias.grad != 0).all()) is learns
+    assert bool((block.linear2.bias.grad != 0).any()) is learns

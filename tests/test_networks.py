@@ -331,16 +331,42 @@ def test_ses_rivals_are_known_by_their_names() -> None:
 
 
 def test_a_small_gate_of_the_maximum_is_se_with_the_maximum_for_z() -> None:
-    gate = networks.small_max_se(16)
+    gate = networks.CHANGES["max"](16)
     u = torch.randn(2, 16, 5, 3)
     s = gate.fc(u.flatten(2).max(dim=2).values)
     torch.testing.assert_close(gate(u), u * s[:, :, None, None])
 
 
 @pytest.mark.parametrize(
+    ("word", "last"), [("tanh", torch.tanh), ("relu", torch.relu), ("hardsigmoid", F.hardsigmoid)]
+)
+def test_another_function_can_stand_in_the_sigmoid_s_place(word: str, last) -> None:
+    network = networks.build(f"se_resnet8_{word}")
+    gate = network.get_submodule("stages.1.0.gates.standard")
+    u = torch.randn(2, 32, 5, 3)
+    hidden = (u.mean((2, 3)) @ gate.fc[0].weight.T).relu()
+    torch.testing.assert_close(gate(u), u * last(hidden @ gate.fc[2].weight.T)[:, :, None, None])
+
+
+def test_a_name_can_say_where_the_gates_stand() -> None:
+    image = torch.rand(2, 3, 32, 32)
+    for word, placement in networks.PLACES.items():
+        found = gates.find(networks.build(f"se_resnet8_{word}"), image)
+        assert {name.rpartition(".")[2] for name in found} == {placement}
+        assert len(found) == 3
+    for stage in (1, 2, 3):
+        found = gates.find(networks.build(f"se_resnet14_stage{stage}"), image)
+        assert found == [f"stages.{stage - 1}.{block}.gates.standard" for block in (0, 1)]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "resnet",
+        "se_resnet20_stage4",
+        "se_resnet20_pre2",
+        "se_resnet20_stage",
+        "resnet20_pre",
         "resnet20_r2",
         "resnet21",
         "se-resnet20",

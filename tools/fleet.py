@@ -390,7 +390,8 @@ LANES = 24
 def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int], seconds: float) -> None:
     """Train what the tables miss on a GPU, many runs at once, and begin none that would not end in time.
 
-    Statistics are made from the weights by processes on the CPU. The tables come at the end.
+    Processes on the CPU make the statistics from the weights. A run's rows come into the tables within
+    seconds of its end.
     """
     import multiprocessing
 
@@ -400,53 +401,62 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
     from seblock.train.lanes import Lane
 
     began, finished = time.perf_counter(), done(folder)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = (cifar10.load(directory, part, RECIPE.get("images")) for part in ("train", "test"))
     images = [cifar10.Images(x.to(device), y.to(device)) for x, y in loaded]
     waiting = [job for job in QUEUE if job.step in steps and tuple(key_of(job).values()) not in finished]
-    before = [job for job in waiting if (runs / job.name / "result.json").exists()]
-    waiting = [job for job in waiting if job not in before]
     longest = max((job.epochs for job in waiting), default=0)
     free: dict[tuple[str, float | None], list[Lane]] = {}
     active: dict[Job, tuple[Iterator[None], Lane, float]] = {}
-    ended: list[tuple[Job, Any]] = []
+    ended: dict[Job, Any] = {}
     pace = 0.0
+
+    def passed() -> float:
+        return time.perf_counter() - began
+
+    def collect(at_least: int) -> None:
+        """Put the runs whose statistics are there into the tables, if there are so many."""
+        ready = [job for job, statistics in ended.items() if statistics.ready()]
+        if len(ready) < at_least:
+            return
+        whole = []
+        for job in ready:
+            try:
+                ended.pop(job).get()
+                whole.append(job)
+            except Exception as error:  # of whatever kind: the other runs count all the same
+                print(f"{job.name}: no statistics, {type(error).__name__}: {error}", flush=True)
+        add_results(whole, runs, folder)
+        print(f"{passed():6.1f} s: {len(whole)} more runs in the tables", flush=True)
+
     with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 2)) as pool:
         while waiting or active:
-            passed = time.perf_counter() - began
-            waiting = [job for job in waiting if passed + 1.1 * pace * job.epochs < seconds]
+            waiting = [job for job in waiting if passed() + 1.1 * pace * job.epochs < seconds]
             if waiting and len(active) < LANES:
+                wanted = {(job.network, job.gate_decay) for job in waiting}
+                for kind in free.keys() - wanted:
+                    del free[kind]  # a lane holds gigabytes
                 job = waiting.pop(0)
                 idle = free.setdefault((job.network, job.gate_decay), [])
                 settings = train.Settings(**settings_of(job))
-                for kind in [
-                    k for k in free if k not in {(j.network, j.gate_decay) for j in [job, *waiting]}
-                ]:
-                    free[kind].clear()
                 lane = idle.pop() if idle else Lane(settings, *images, longest)
                 lane.load(settings)
-                active[job] = follow(job, lane, directory, runs / job.name, pool), lane, passed
+                active[job] = follow(job, lane, directory, runs / job.name, pool), lane, passed()
                 continue
             for job, (follower, lane, since) in list(active.items()):
                 try:
                     next(follower)
                 except StopIteration as stopped:
                     del active[job]
-                    ended.append((job, stopped.value))
-                    free[job.network, job.gate_decay].append(lane)
-                    pace = (time.perf_counter() - began - since) / job.epochs
-                    print(f"{time.perf_counter() - began:6.1f} s {job.name}", flush=True)
-        print(f"{time.perf_counter() - began:6.1f} s: trained, {pace:.2f} s an epoch", flush=True)
-        whole = before
-        for job, statistics in ended:
-            try:
-                statistics.get()
-                whole.append(job)
-            except Exception as error:  # of whatever kind: the other runs count all the same
-                print(f"{job.name}: no statistics, {type(error).__name__}: {error}", flush=True)
-    add_results(whole, runs, folder)
-    print(f"{time.perf_counter() - began:6.1f} s: {len(whole)} runs in the tables", flush=True)
+                    ended[job] = stopped.value
+                    free.setdefault((job.network, job.gate_decay), []).append(lane)
+                    pace = (passed() - since) / job.epochs
+                    print(f"{passed():6.1f} s {job.name}", flush=True)
+            collect(at_least=8)
+        while ended:
+            collect(at_least=1)
+            time.sleep(0.1)
 
 
 def follow(job: Job, lane: Any, directory: Path, out: Path, pool: Any) -> Generator[None, None, Any]:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from torch import Tensor
 
 from seblock.networks import PLACEMENTS
-from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, bars, canvas, rounded, styled
+from seblock.paper import ABLATION_BASELINE
+from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, canvas, dots, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
 ENTER, BRANCH, ADD, LEAVE = (0.35, 9.4), (0.35, 6.0), (0.35, 2.4), (0.35, -0.3)
@@ -47,43 +49,74 @@ def table_14(errors: Mapping[str, float]) -> Picture:
 def survival(shares: dict[str, Sequence[float]]) -> Picture:
     """What is left of a signal on the shortcuts after each block, one line for each placement."""
     figure, axes = canvas(1, 1, 4.0)
-    markers = ("o", "s", "^", "D")
-    for (place, values), colour, marker in zip(shares.items(), SERIES, markers, strict=True):
-        size = 16 if marker in "oD" else 8
-        axes[0, 0].plot(
-            range(len(values)), values, marker=marker, ms=size, mfc="none", mew=2, color=colour, label=place
-        )
-    axes[0, 0].set(xlabel="blocks passed", ylabel="share left", ylim=(-0.05, 1.15))
-    axes[0, 0].legend(loc="center right")
-    told = ", ".join(f"{place} {rounded(values[-1])}" for place, values in shares.items())
+    ax = axes[0, 0]
     blocks = len(next(iter(shares.values()))) - 1
+    ends: dict[float, list[str]] = {}
+    for (place, values), colour, marker in zip(shares.items(), SERIES, ("o", "s", "^", "D"), strict=True):
+        size = 17 if marker in "oD" else 8
+        ax.plot(range(blocks + 1), values, marker=marker, ms=size, mfc="none", mew=2, color=colour)
+        ends.setdefault(round(values[-1], 1), []).append(place)
+    for height, places in ends.items():
+        ax.annotate(" and ".join(places), (blocks + 0.25, height), va="center", fontsize=17)
+    ax.set(xlabel="blocks passed", ylabel="share left", ylim=(-0.08, 1.12), xlim=(-0.3, blocks + 2.4))
+    ax.set_xticks(range(blocks + 1))
+    told = ", ".join(f"{place} {rounded(values[-1])}" for place, values in shares.items())
     return Picture(figure, f"Share of a signal left after {blocks} blocks whose branches are silent: {told}.")
 
 
 @styled
-def cost(growth: dict[str, Sequence[float]], depths: Sequence[int]) -> Picture:
-    """By how many per cent SE makes a ResNet grow; `growth` maps what is counted to a number a depth."""
-    figure, axes = canvas(1, 1, 3.8)
-    bars(axes[0, 0], dict(growth), [f"ResNet-{depth}" for depth in depths], fmt="%.2f %%")
-    axes[0, 0].set_ylabel("more than\nwithout SE, %")
-    axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.0, 1.3), ncols=2)
-    told = [f"{what}: " + ", ".join(f"{rounded(v)} %" for v in values) for what, values in growth.items()]
-    return Picture(figure, f"What SE adds to ResNet-{', -'.join(map(str, depths))}. {'; '.join(told)}.")
+def stages(added: Sequence[int], channels: Sequence[int], errors: Mapping[str, float]) -> Picture:
+    """Weights that SE adds in each stage, and the errors of the paper's Table 13 below one another."""
+    figure, axes = canvas(1, 2, 4.2)
+    left, right = axes[0]
+    ticks = [f"stage {i}\n{c:,}" for i, c in enumerate(channels, start=2)]
+    drawn = left.bar(range(len(added)), added, color=[BLUE] * (len(added) - 1) + [RED])
+    left.bar_label(drawn, [f"{n:,}" for n in added], fontsize=15)
+    left.set_xticks(range(len(added)), ticks)
+    left.set_yticks([])
+    left.spines["left"].set_visible(False)
+    left.margins(y=0.15)
+    left.set(title="weights that SE adds", xlabel="channels")
+    dots(right, {f"{name} alone" if name != "all" else "all four": e for name, e in errors.items()})
+    right.axvline(ABLATION_BASELINE, color=RED, linestyle="--")
+    right.text(ABLATION_BASELINE - 0.03, 3.3, f"no SE {ABLATION_BASELINE:.2f}", ha="right", color=RED)
+    right.set(
+        title="SE in …: top-1 error, % (Table 13)", xlim=(22.0, 23.5), xlabel="axis from 22; left is better"
+    )
+    told = ", ".join(f"stage {i} {n:,}" for i, n in enumerate(added, start=2))
+    share = rounded(100 * added[-1] / sum(added))
+    table = ", ".join(f"{name} {error:.2f} %" for name, error in errors.items())
+    return Picture(
+        figure,
+        f"Weights that SE adds: {told}. The last stage has {share} % of them. "
+        f"Top-1 error with SE in one stage alone or in all, Table 13: {table}; "
+        f"without SE {ABLATION_BASELINE:.2f} %.",
+    )
 
 
 @styled
-def stages(added: Sequence[int], channels: Sequence[int]) -> Picture:
-    """Parameters that SE adds in each stage."""
-    figure, axes = canvas(1, 1, 3.4)
-    ticks = [f"stage {i}\n{c} channels" for i, c in enumerate(channels, start=2)]
-    drawn = axes[0, 0].bar(range(len(added)), added, color=[BLUE] * (len(added) - 1) + [RED])
-    axes[0, 0].bar_label(drawn, [f"{n:,}" for n in added], fontsize=15)
-    axes[0, 0].set_xticks(range(len(added)), ticks)
-    axes[0, 0].set_yticks([])
-    axes[0, 0].spines["left"].set_visible(False)
-    axes[0, 0].margins(y=0.15)
-    share = added[-1] / sum(added)
-    told = ", ".join(f"stage {i} {n:,}" for i, n in enumerate(added, start=2))
+def kept(crops: Tensor, same: Tensor, rows: int = 5) -> Picture:
+    """Crops of both photos, (N, 3, h, w), where they were cut; whose answer changed is faded and struck out.
+
+    same: (N,), whether a crop's answer is still what it was. rows: how many rows of crops a photo has.
+    """
+    figure, axes = canvas(1, 2, 4.4)
+    columns = len(crops) // (2 * rows)
+    for ax, photo, whether in zip(axes[0], crops.chunk(2), same.chunk(2), strict=True):
+        for k, (crop, unchanged) in enumerate(zip(photo, whether, strict=True)):
+            x, y = k % columns * 1.06, k // columns * 1.06
+            pixels = crop if unchanged else 0.75 + 0.25 * crop
+            ax.imshow(pixels.permute(1, 2, 0).numpy(), extent=(x, x + 1, y + 1, y))
+            if not unchanged:
+                ax.plot([x + 0.25, x + 0.75], [y + 0.25, y + 0.75], color=RED, lw=3)
+                ax.plot([x + 0.25, x + 0.75], [y + 0.75, y + 0.25], color=RED, lw=3)
+        ax.set(xlim=(0, columns * 1.06), ylim=(rows * 1.06, 0), aspect="equal")
+        ax.set_title(f"{int(whether.sum())} of {len(whether)} answers stay")
+        ax.set_axis_off()
+    told = ", ".join(
+        f"{name} {int(part.sum())} of {len(part)}"
+        for name, part in zip(("temple", "flower"), same.chunk(2), strict=True)
+    )
     return Picture(
-        figure, f"Parameters that SE adds: {told}. The last stage has {rounded(100 * share)} % of them."
+        figure, f"The photos cut into crops; the answer stays for: {told}. The others are crossed out."
     )

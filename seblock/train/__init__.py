@@ -5,6 +5,7 @@ loop        batches, steps, an epoch, evaluation
 recipe      Settings, and what they mean for parameters, learning rate and image size
 checkpoint  a run, and its files
 trainer     a whole run: `run`
+lanes       many runs at once on a GPU, each step a CUDA graph
 command     the command line
 
 One process, or several under PyTorch's launcher, with the same options:

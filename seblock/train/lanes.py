@@ -6,6 +6,7 @@ GPU to finish them. A graph starts them all at once, and with many lanes the GPU
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -52,12 +53,14 @@ class Lane:
         self.on_gpu = self.device.type == "cuda"
         self.steps_each = len(train.y) // settings.batch
         self.stream = torch.cuda.Stream() if self.on_gpu else None
-        make = lambda *shape, dtype=torch.long: torch.zeros(shape, dtype=dtype, device=self.device)  # noqa: E731
-        self.drawn = make(self.steps_each, 4, settings.batch)
-        self.rates = make(self.steps_each * longest, dtype=torch.float32)
-        self.rate = torch.tensor(settings.peak, device=self.device)
-        self.at, self.count = make(1), make(1)
-        self.sums = make(4, dtype=torch.float64)
+        zeros = partial(torch.zeros, device=self.device)
+        self.drawn = zeros(self.steps_each, 4, settings.batch, dtype=torch.long)
+        self.rates, self.rate = (
+            zeros(self.steps_each * longest),
+            torch.tensor(settings.peak, device=self.device),
+        )
+        self.at, self.count = zeros(1, dtype=torch.long), zeros(1, dtype=torch.long)
+        self.sums = zeros(4, dtype=torch.float64)
         self.network = build_network(settings).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = group_parameters(self.network, settings)
         self.optimizer = torch.optim.SGD(groups, lr=self.rate, momentum=0.9, nesterov=True, fused=self.on_gpu)
@@ -90,19 +93,17 @@ class Lane:
                 [F.cross_entropy(output, y, reduction="sum").double(), right.double()]
             )
 
-    def _sides(self) -> list[int | None]:
-        return list(dict.fromkeys(self.settings.sizes)) or [None]
-
     def _capture(self) -> None:
         """Take each kind of step twice, so that all buffers exist, then record it."""
         pool = torch.cuda.graph_pool_handle()
         assert self.stream is not None
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            works: list[tuple[object, Callable[[], None]]] = [
-                (side, lambda side=side: self._train_step(side)) for side in self._sides()
-            ]
-            for key, work in [*works, ("test", self._test)]:
+            works: dict[object, Callable[[], None]] = {
+                side: partial(self._train_step, side) for side in self.settings.sizes or [None]
+            }
+            works["test"] = self._test
+            for key, work in works.items():
                 self.network.train(key != "test")
                 for _ in range(2):
                     work()
@@ -116,7 +117,7 @@ class Lane:
         torch.cuda.current_stream().wait_stream(self.stream)
 
     def _within(self) -> torch.cuda.StreamContext:
-        return torch.cuda.stream(self.stream)  # type: ignore[arg-type]
+        return torch.cuda.stream(self.stream)
 
     def load(self, settings: Settings) -> None:
         """Begin a run: its initial weights, no momentum, its learning rates."""
