@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import block, blocks, classroom, command, growth, measure, network, notebooks
+from benchmarks import block, blocks, classroom, command, growth, measure, network, notebooks, shown
 from seblock.blocks import SELayer, SqEx
 
 LAYOUTS = pytest.mark.parametrize("layout", block.LAYOUTS.values(), ids=block.LAYOUTS)
@@ -188,6 +188,23 @@ def test_a_training_step_learns_and_leaves_no_gradients():
 def test_every_gate_of_a_network_has_the_hidden_width_of_the_others():
     hidden = [network.gate(blocks.PublishedSELayer)(c).fc[0].out_features for c in (16, 32, 64, 256)]
     assert hidden == [4, 4, 4, 16]
+
+
+def test_the_table_of_notebook_14_is_what_the_results_say():
+    with open(shown.TABLE, newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == shown.shown(), "run python -m benchmarks.shown"
+
+
+def test_notebook_14_shows_the_block_beside_its_fastest_opponents():
+    rows = [row for row in shown.read("block_compiled") if row["passes"] == "forward + backward"]
+    for row in shown.shown():
+        if row["table"] == "block" and row["kind"] != "by hand":
+            beside = [r for r in rows if (r["shape"], r["layout"]) == (row["maps"], row["layout"])]
+            compiled = row["kind"] == "compiled"
+            rivals = [r for r in beside if r["block"].startswith(("timm", "torchvision", "published"))]
+            times = [float(r["to peer"]) for r in rivals if r["block"].endswith(", compiled") == compiled]
+            assert len(times) == 4
+            assert float(row["share"]) == min(times)
 
 
 def test_the_growths_formulas_are_counted_by_hand():

@@ -185,6 +185,8 @@ NAMED = [
     ("check_block", lambda x, branch, gate: gate(F.relu(x + branch(x))), "POST"),
     ("check_parameters", lambda c, r, bias: 2 * c * r + bias * (r + c), "It divides"),
     ("check_extra", lambda stages, r: sum(n * c * c // r for n, c in stages), "factor 2"),
+    ("check_step_left", lambda part, share: part * share, "the block alone"),
+    ("check_step_left", lambda part, share: part - part * share, "how much is saved"),
     (
         "check_means_by_cue",
         lambda s, cue: torch.stack([s[cue == 1].mean(0), s[cue == 0].mean(0)]),
@@ -212,6 +214,7 @@ NOT_RIGHT = [
     ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:, 0]))),
     ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:3].flatten(1)))),
     ("check_extra", lambda stages, r: sum(2 * n * c * c // r for n, c in stages) + 1),
+    ("check_step_left", lambda part, share: 1 - part + part * share**2),
     ("check_field", lambda kernels, dilations: 1 + dilations[0] * sum(k - 1 for k in kernels)),
     ("check_squeeze", lambda u: u.mean((2, 3)).to(torch.complex64)),
     ("check_squeeze", lambda u: u.mean((2, 3)).to("meta")),

@@ -356,6 +356,26 @@ def test_the_block_with_one_path_of_08_is_the_one_that_was_trained() -> None:
     torch.testing.assert_close(*answers)
 
 
+def test_what_08_counts_and_measures_is_what_the_table_of_trained_painters_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(NOTEBOOKS[0].parents[1] / "tools")
+    from gradients import look_at_gates
+
+    ours = named("08_gradients")
+    torch.manual_seed(7)
+    painter = puzzles.painter(ours["SE"])
+    with torch.no_grad():
+        silent = ours["count_silent"](painter)
+    row = look_at_gates(painter, ours["test"])
+    assert silent == row["silent"] > 0
+    assert ours["find_shares"](painter) == pytest.approx([row[f"share {k}"] for k in (1, 2, 3)], abs=2e-5)
+    first, second = painter[3].linear1, painter[3].linear2
+    z = functional.squeeze(painter[:3](ours["test"].x))
+    s = functional.excite(z, first.weight, second.weight, first.bias, second.bias)
+    assert row["slope 1"] == pytest.approx(float((s * (1 - s)).mean().detach()), abs=2e-5)
+
+
 def test_09_learns_as_the_shipped_painters_did() -> None:
     ours, theirs = learned(named("09_context_decides")["learn"]), learned(tool().learn, peak=2e-2)
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
@@ -576,10 +596,11 @@ ANSWERS = {
     "05_rescale": "cbac",
     "06_two_implementations": "bacab",
     "07_residual_block": "bcac",
-    "08_gradients": "cacbb",
+    "08_gradients": "cacc",
     "09_context_decides": "bbabb",
     "10_cifar10": "cb",
     "11_learned_gates": "babbc",
+    "14_speed": "abca",
 }
 
 

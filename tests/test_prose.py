@@ -31,6 +31,7 @@ REASONS: dict[str, dict[str, str]] = {
     "00_start_here.ipynb": {
         "2.251 %": "the abstract of arXiv 1709.01507",
         "2017": "the contest's year, same place",
+        "14": "a notebook's number",
     },
     "06_two_implementations.ipynb": {
         "0.25": "a wrong answer to choose from",
@@ -46,13 +47,7 @@ REASONS: dict[str, dict[str, str]] = {
         "16": "bits of a bfloat16",
     },
     "08_gradients.ipynb": {
-        "0.0009": "read off the figure's values, rounded up",
-        "8 %": "1 less four times s (1 - s), which the figure shows",
-        "2,000": "images whose gates are shipped",
         "400": "20 times 20 positions of the puzzle",
-        "13": "passes over memory, which cost.passes counts",
-        "0.54": "7 / 13",
-        "0.993": "the sigmoid of 5",
     },
     "09_context_decides.ipynb": {
         "24": "channels of the painter",
@@ -92,6 +87,7 @@ REASONS: dict[str, dict[str, str]] = {
         "32": "the side of CIFAR-10's images",
         "24": "epochs of the shown network",
     },
+    "glossary.ipynb": {"14": "a notebook's number"},
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }
 """Numbers that no cell can show, by file, each with a reason."""

@@ -1,13 +1,14 @@
 """Figures of 08_gradients."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seblock.plots.toolkit import BLUE, ORANGE, RED, SIGNED, Picture, bars, canvas, listed, rounded, styled
+from seblock.plots.toolkit import BLUE, RED, SERIES, SIGNED, Picture, canvas, rounded, styled
 
 
 @styled
@@ -23,8 +24,10 @@ def nudged(change: Tensor, channel: int) -> Picture:
     figure.colorbar(drawn, ax=axes, label="change", shrink=0.9)
     return Picture(
         figure,
-        f"One pixel of channel {channel + 1} was raised. The output changes there by {rounded(sizes.max())}, "
-        f"in other channels by at most {rounded(scale)}.",
+        f"One pixel of channel {channel + 1} was raised, and {int((change != 0).sum())} of {change.numel()} "
+        f"numbers of the output change: there by {rounded(sizes.max())}, in other channels by at most "
+        f"{rounded(scale)}. Least of all changes channel {int(sizes.amax((1, 2)).argmin()) + 1}, by at most "
+        f"{float(sizes.amax((1, 2)).min()):.4f}.",
     )
 
 
@@ -58,7 +61,7 @@ def paths() -> Picture:
     ax.set_axis_off()
     return Picture(
         figure,
-        "Forward, in blue: u goes to x̃ directly and by 4 steps through z, h and s. Backward, in red, the "
+        "Forward, in blue: u goes to x̃ directly and by 4 steps through z, h and s. Backward, in orange, the "
         "gradient takes both ways: directly times s; and by Σ g · u, s (1 − s), W₂ transposed, [h > 0], W₁ "
         "transposed and 1 / (H · W).",
     )
@@ -94,51 +97,71 @@ def slope(points: Mapping[float, tuple[float, float]]) -> Picture:
     s = 1 / (1 + np.exp(-a))
     figure, axes = canvas(1, 1, 4.2)
     ax = axes[0, 0]
-    ax.plot(a, s, color=BLUE, label="the gate, s = σ(a₂)")
-    ax.plot(a, s * (1 - s), color=ORANGE, lw=3, label="what it lets back, s (1 − s)")
+    ax.plot(a, s, color=BLUE)
+    ax.plot(a, s * (1 - s), color=RED, lw=3)
+    ax.text(2.1, 0.75, "the gate, s = σ(a₂)", color=BLUE)
+    ax.text(-2.3, 0.22, "what it lets back, s (1 − s)", color=RED, ha="right")
     told = []
     for at, (gate, back) in points.items():
-        ax.plot(at, back, "o", color=RED)
-        ax.annotate(rounded(back), (at, back), xytext=(6, 10), textcoords="offset points")
-        told.append(f"{rounded(back)} at {at:g}, where the gate is {rounded(gate)}")
+        ax.plot(at, back, "o", color=RED, markersize=10)
+        ax.annotate(f"{back:.2g}", (at, back), xytext=(6, 10), textcoords="offset points", color=RED)
+        told.append(f"{back:.2g} at {at:g}, where the gate is {gate:.3g}")
     ax.set(xlabel="$a_2$", ylim=(0, 1.02), xlim=(-8, 8))
-    ax.legend(loc="upper left")
     return Picture(figure, f"s (1 − s) over a₂ from -8 to 8: {'; '.join(told)}.")
 
 
 @styled
-def shares(rows: Mapping[str, Sequence[float]], ticks: Sequence[str], label: str) -> Picture:
-    """Bars for each gate; `rows` maps a network to a share for each gate."""
-    figure, axes = canvas(1, 1, 4.2)
-    bars(axes[0, 0], {name: list(values) for name, values in rows.items()}, ticks, "%.2g")
-    axes[0, 0].set_ylabel(label)
-    return Picture(
-        figure, f"{label}: " + "; ".join(f"{name}: {listed(v, ticks)}" for name, v in rows.items()) + "."
-    )
+def counts(rows: Mapping[str, Sequence[int]], label: str) -> Picture:
+    """A dot for each network over a whole number, equal ones stacked; `rows` maps a kind to its networks."""
+    figure, axes = canvas(len(rows), 1, 1.2 + 1.5 * len(rows), sharex=True, sharey=True)
+    told = []
+    for (name, values), ax, colour in zip(rows.items(), axes.flat, SERIES, strict=False):
+        for value, times in Counter(values).items():
+            ax.plot([value] * times, np.arange(times) + 0.5, "o", color=colour, markersize=13)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+        ax.set(yticks=[], xlim=(-0.5, 18.5), xticks=range(0, 19, 2))
+        ax.spines["left"].set_visible(False)
+        told.append(f"{name} {min(values)} to {max(values)}, mean {sum(values) / len(values):.1f}")
+    most = max(max(Counter(values).values()) for values in rows.values())
+    axes[0, 0].set_ylim(0, most + 0.3)
+    axes[-1, 0].set_xlabel(label)
+    return Picture(figure, f"{label}, {len(values)} networks each: {'; '.join(told)}.")
+
+
+NOTHING = 0.001
+"""Where a scale of powers shows what is 0, or nearly."""
 
 
 @styled
-def times(seconds: Mapping[str, Sequence[float]]) -> Picture:
-    """A dot for every call, in milliseconds, and a line at the median; a row for each block.
+def spread(rows: Mapping[str, Sequence[Sequence[float]]], label: str) -> Picture:
+    """A dot for each network and block, on a scale of powers with 0 at its left end.
 
-    Calls that took more than thrice the larger median are counted, not drawn.
+    `rows` maps a kind to (networks, blocks).
     """
-    figure, axes = canvas(1, 1, 1.6 + 0.8 * len(seconds))
-    ax = axes[0, 0]
-    told = []
-    calls = 1000 * np.concatenate([np.asarray(values) for values in seconds.values()])
-    shown = calls <= 3000 * max(float(np.median(values)) for values in seconds.values())
-    for y, (name, values) in enumerate(seconds.items()):
-        milliseconds = 1000 * np.asarray(values)
-        middle = float(np.median(milliseconds))
-        ax.plot(milliseconds, np.full(len(values), y), "o", color=BLUE, alpha=0.4)
-        ax.plot([middle, middle], [y - 0.3, y + 0.3], color=RED, lw=3)
-        told.append(f"{name} {rounded(middle)}")
-    ax.set_yticks(range(len(seconds)), list(seconds))
-    left_out = "" if shown.all() else f"; slower calls, not drawn: {(~shown).sum()}"
-    ax.set(
-        ylim=(len(seconds) - 0.5, -0.5),
-        xlim=(0, 1.05 * calls[shown].max()),
-        xlabel=f"milliseconds a call, red: median{left_out}",
-    )
-    return Picture(figure, f"Median milliseconds of {len(values)} calls: {', '.join(told)}.")
+    figure, axes = canvas(1, 1, 4.6)
+    ax, told = axes[0, 0], []
+    for k, ((name, values), colour) in enumerate(zip(rows.items(), SERIES, strict=False)):
+        for block, shares in enumerate(zip(*values, strict=True)):
+            y = block + 0.3 * (k - (len(rows) - 1) / 2)
+            places = np.maximum(shares, NOTHING)
+            ax.plot(places, np.full(len(shares), y), "o", color=colour, markersize=11, alpha=0.55)
+            if block == 0:
+                ax.annotate(
+                    name,
+                    (max(shares), y),
+                    xytext=(12, 0),
+                    textcoords="offset points",
+                    color=colour,
+                    va="center",
+                )
+        sizes = list(itertools.chain(*values))
+        told.append(
+            f"{name}, {len(values)} networks: {min(sizes):.3f} to {max(sizes):.3f}, medians "
+            + ", ".join(f"{np.median(shares):.3f}" for shares in zip(*values, strict=True))
+        )
+    ax.set(xscale="log", xlim=(0.8 * NOTHING, 1.8), ylim=(len(values[0]) - 0.5, -0.5), xlabel=label)
+    ax.set_xticks([NOTHING, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(values[0])), [f"block {b + 1}" for b in range(len(values[0]))])
+    ax.grid(axis="x", color="#dddddd")
+    return Picture(figure, f"{label}, for {len(values[0])} blocks. {'; '.join(told)}.")
