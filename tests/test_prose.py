@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 from seblock import paper
 
@@ -54,18 +55,17 @@ REASONS: dict[str, dict[str, str]] = {
         "256": "16 times 16",
     },
     "10_cifar10.ipynb": {
-        "2,048": "channels of ResNet-50's last stage",
         "64": "channels of the CIFAR networks' last stage",
-        "16": "bits of a bfloat16",
-        "92": "published elsewhere, with its source beside it",
+        "16": "channels of the first stage, pixels of the first epochs, bits of a bfloat16",
+        "24": "pixels of the second third of the epochs",
+        "92 %": "published elsewhere, with its source beside it",
         "93 %": "published elsewhere, with its source beside it",
-        "164": "a network's depth, published elsewhere, with its source beside it",
-        "86.6": "published elsewhere, with its source beside it",
-        "55.3 %": "published elsewhere, with its source beside it",
+        "0.28": "published elsewhere, with its source beside it",
         "60,000": "CIFAR-10's images",
-        "50,000": "CIFAR-10's training images",
         "128": "the recipe's batch",
-        "10 %": "a wrong answer to choose from",
+        "1.96": "0.975 of a normal distribution lies below it",
+        "50": "a wrong answer to choose from",
+        "85": "the figure's 86 %, rounded",
         "170": "megabytes of the archive",
     },
     "11_learned_gates.ipynb": {
@@ -314,6 +314,12 @@ FORMULAS: dict[str, dict[str, Callable[[], Sides]]] = {
         r"\partial L / \partial \mathbf{a}_1 = \partial L / \partial \mathbf{h} \odot [\mathbf{a}_1 > 0]": lambda: (
             DA1,
             DH * (A1 > 0),
+        ),
+    },
+    "10_cifar10": {
+        r"\bar{d} \pm t \, \frac{s_d}{\sqrt{n}}": lambda: (
+            torch.tensor(stats.ttest_1samp(OUT.numpy(), 0).confidence_interval(), dtype=torch.double),
+            OUT.mean() + torch.stack([-OUT.std(), OUT.std()]) * stats.t.ppf(0.975, C - 1) / C**0.5,
         ),
     },
 }

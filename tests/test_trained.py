@@ -45,19 +45,21 @@ def test_every_network_of_a_puzzle_has_its_seeds_without_a_gap(name: str, networ
     assert all(runs <= len(found) <= 10 for found in seeds.values())
 
 
-def test_every_cifar_run_is_logged_to_its_last_epoch() -> None:
-    runs: dict[tuple[str | float, ...], list[str | float]] = {}
-    for row in trained.table("cifar10"):
-        decay = "" if math.isnan(float(row["gate_decay"])) else row["gate_decay"]
-        run = (row["network"], row["epochs"], row["seed"], decay, row["beta"])
-        runs.setdefault(run, []).append(row["epoch"])
-    for run, epochs in runs.items():
-        assert epochs == list(range(1, int(float(run[1])) + 1)), run
-    for network in ("resnet20", "se_resnet20"):
-        assert {run[2] for run in runs if run[:2] == (network, 6) and run[3:] == ("", 0)} >= {0, 1, 2}
+def test_runs_are_those_of_the_common_recipe_by_seed_and_end_with_their_last_epoch() -> None:
+    for network in ("resnet20", "se_resnet20", "constant_resnet20"):
+        short = trained.runs(network, 6)
+        assert list(short) == list(range(12))
+        assert all([row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6] for rows in short.values())
+        assert all(row["network"] == network for rows in short.values() for row in rows)
+        assert all(rows[-1]["epoch"] == 30 for rows in trained.runs(network, 30).values())
+    changed = [row for row in trained.table("fleet_runs") if row["beta"] or row["gate_decay"] == 0]
+    kept = [row for rows in trained.runs("se_resnet20", 6).values() for row in rows]
+    assert changed
+    assert all(row["beta"] == 0 and math.isnan(row["gate_decay"]) for row in kept)
+    assert trained.runs("resnet20", 7) == {}
 
 
-@pytest.mark.parametrize("name", ["resnet20_6", "se_resnet20_6", "se_resnet20_24"])
+@pytest.mark.parametrize("name", ["se_resnet20_6", "se_resnet20_24"])
 def test_the_shipped_resnets_load_and_answer(name: str) -> None:
     network = trained.load(networks.build(name.rpartition("_")[0]), name)
     with torch.no_grad():

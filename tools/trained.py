@@ -235,19 +235,14 @@ def runs_in(directory: Path) -> dict[Path, dict[str, Any]]:
 
 
 def keep_cifar10(runs: Path) -> None:
-    """The log of each run in one table, and the weights of each network's median seed."""
-    rows, ends = [], defaultdict(list)
+    """The weights of each network's median seed."""
+    ends = defaultdict(list)
     for place, run in runs_in(runs).items():
         settings = dataclasses.asdict(train.Settings(**run["settings"]))
-        kept = {key: settings[key] for key in ("network", "epochs", "seed", "gate_decay", "beta")}
         if len(run["log"]) < settings["epochs"]:
             sys.exit(f"{place} is not finished")
-        for line in run["log"]:
-            numbers = {key: round(line[key], 4) for key in line if key not in ("epoch", "seconds")}
-            rows.append({**kept, "epoch": line["epoch"], **numbers})
         if settings["gate_decay"] is None and not settings["beta"]:
             ends[settings["network"], settings["epochs"]].append((run["log"][-1]["test_accuracy"], place))
-    write("cifar10", rows)
     for (network, epochs), finished in ends.items():
         _, place = sorted(finished)[(len(finished) - 1) // 2]
         weights = load_file(place / "weights.safetensors")

@@ -1,6 +1,7 @@
 """What was trained in advance: weights (safetensors) and results over seeds (CSV), by tools/trained.py."""
 
 import csv
+import math
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +46,20 @@ def group(
         key = row[by] if isinstance(by, str) else by(row)
         found.setdefault(key, []).append(row[column] if column else row)
     return found
+
+
+def runs(network: str, epochs: int) -> dict[int, list[Row]]:
+    """Rows of the fleet's runs of a network by seed, from 0 up, each in the order of its epochs.
+
+    Only runs with the recipe that all have in common: nothing changed in β or the gates' decay. The last row
+    is always that of the last epoch; of a few runs it is the only one that was kept.
+    """
+    found: dict[int, list[Row]] = {}
+    for row in table("fleet_runs"):
+        unchanged = math.isnan(float(row["gate_decay"])) and row["beta"] == 0
+        if unchanged and (row["network"], row["epochs"]) == (network, epochs):
+            found.setdefault(int(row["seed"]), []).append(row)
+    return {seed: sorted(found[seed], key=lambda row: row["epoch"]) for seed in sorted(found)}
 
 
 def number(text: str) -> float | str:
