@@ -505,8 +505,8 @@ def test_gates_that_start_open_leave_a_trained_network_s_answers_and_fresh_ones_
     fresh = logits(lambda channels: SqEx(channels, networks.small_reduction(channels)))
     same_open, same_fresh = (int((y.argmax(1) == before.argmax(1)).sum()) for y in (opened, fresh))
     assert len(x) == 80
-    assert same_open >= 79
-    assert float((opened - before).abs().max()) < 0.01
+    assert same_open == 80
+    assert float((opened - before).abs().max()) < 0.02
     assert same_fresh <= 40
 
 
