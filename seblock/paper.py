@@ -42,7 +42,7 @@ TABLE_13 = {"stage 2": 23.03, "stage 3": 23.04, "stage 4": 22.68, "all": 22.28}
 TABLE_14 = {"standard": 22.28, "PRE": 22.23, "POST": 22.78, "Identity": 22.20}
 """Placement: top-1 error."""
 
-TABLE_15 = {"end of the branch": (22.28, 28.1), "behind the 3×3": (22.48, 25.8)}
+TABLE_15 = {"end of the branch": (22.28, 28.1), "after the 3×3": (22.48, 25.8)}
 """Place of SE in a bottleneck: top-1 error and millions of parameters."""
 
 STEP_MS = (190, 209)

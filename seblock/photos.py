@@ -1,5 +1,7 @@
 """Two photos, and six filters a person can name: what most notebooks look at."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +20,24 @@ def load() -> Tensor:
     pixels = [torch.from_numpy(load_sample_image(f).copy()) for f in ("china.jpg", "flower.jpg")]
     images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
     return F.interpolate(images, size=(160, 240), mode="area")
+
+
+def crops(size: int) -> Tensor:
+    """Both photos cut into squares, row by row, the temple's first: (2 · rows · columns, 3, size, size).
+
+    Just as many rows and columns as cover a photo, evenly spaced: neighbours overlap where `size` does not
+    divide a side. `crops(32)` has 5 rows of 8 a photo. Raises ValueError unless `size` lies in 1..160.
+    """
+    photos = load()
+    if not 1 <= size <= min(photos.shape[2:]):
+        raise ValueError(f"size must lie between 1 and {min(photos.shape[2:])}, got {size}")
+    tops, lefts = (
+        torch.linspace(0, side - size, math.ceil(side / size)).round().int().tolist()
+        for side in photos.shape[2:]
+    )
+    return torch.stack(
+        [photo[:, i : i + size, j : j + size] for photo in photos for i in tops for j in lefts]
+    )
 
 
 def named_filters() -> Tensor:

@@ -667,7 +667,7 @@ def test_the_paper_s_numbers_are_these() -> None:
     assert paper.TABLE_11 == {"max": 22.57, "mean": 22.28}
     assert paper.TABLE_12 == {"ReLU": 23.47, "tanh": 23.00, "sigmoid": 22.28}
     assert paper.TABLE_13 == {"stage 2": 23.03, "stage 3": 23.04, "stage 4": 22.68, "all": 22.28}
-    assert paper.TABLE_15 == {"end of the branch": (22.28, 28.1), "behind the 3×3": (22.48, 25.8)}
+    assert paper.TABLE_15 == {"end of the branch": (22.28, 28.1), "after the 3×3": (22.48, 25.8)}
     assert paper.TABLE_14 == {"standard": 22.28, "PRE": 22.23, "POST": 22.78, "Identity": 22.20}
     near = [paper.TABLE_14[place] for place in ("standard", "PRE", "Identity")]
     assert round(max(near) - min(near), 2) == 0.08

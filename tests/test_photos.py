@@ -38,6 +38,27 @@ def test_the_photos_are_the_temple_and_the_flower_the_right_way_up_and_red_green
         torch.testing.assert_close(coarse, expected, rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize(("size", "rows", "columns"), [(32, 5, 8), (80, 2, 3), (50, 4, 5), (160, 1, 2)])
+def test_the_crops_cover_both_photos_row_by_row(size, rows, columns):
+    x, crops = photos.load(), photos.crops(size)
+    assert crops.shape == (2 * rows * columns, 3, size, size)
+    assert torch.equal(crops[0], x[0, :, :size, :size])
+    assert torch.equal(crops[columns - 1], x[0, :, :size, -size:])
+    assert torch.equal(crops[rows * columns - 1], x[0, :, -size:, -size:])
+    assert torch.equal(crops[rows * columns], x[1, :, :size, :size])
+    assert torch.equal(crops[-1], x[1, :, -size:, -size:])
+    if columns > 2:
+        second = [j for j in range(241 - size) if torch.equal(crops[1], x[0, :, :size, j : j + size])]
+        assert len(second) == 1
+        assert abs(second[0] - (240 - size) / (columns - 1)) <= 0.5
+
+
+@pytest.mark.parametrize("size", [0, -1, 161])
+def test_crops_larger_than_a_photo_are_refused(size):
+    with pytest.raises(ValueError, match="between 1 and 160"):
+        photos.crops(size)
+
+
 def test_each_channel_has_a_name_and_each_name_a_place():
     assert CHANNELS[BRIGHT] == "bright"
     assert CHANNELS[HORIZONTAL] == "horizontal edges"

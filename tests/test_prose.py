@@ -284,11 +284,14 @@ FORMULAS: dict[str, dict[str, Callable[[], Sides]]] = {
             torch.einsum("nc,nchw->nhw", S, OUT[:, None, None] * U),
         ),
     },
-    "07_residual_block": {
-        r"\frac{2}{r} \sum_s N_s C_s^2": lambda: (
+    "06_two_implementations": {
+        r"\frac{2}{r} \sum_{s} N_s \cdot C_s^2": lambda: (
             torch.tensor(sum(n * 2 / 16 * c**2 for n, c in [(3, 256), (4, 512), (6, 1024), (3, 2048)])),
             torch.tensor(2_514_944.0),
         ),
+        r"s \, (1 - s)": lambda: (torch.autograd.grad(torch.sigmoid(A2).sum(), A2)[0], S * (1 - S)),
+    },
+    "07_residual_block": {
         r"s \, (1 - s)": lambda: (torch.autograd.grad(torch.sigmoid(A2).sum(), A2)[0], S * (1 - S)),
         r"\sum_{i,j} g_c(i, j) \, u_c(i, j)": lambda: (DS, (G * U).sum((2, 3))),
     },

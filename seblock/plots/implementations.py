@@ -35,7 +35,7 @@ def table_10(
     ax.set(
         xlim=(24, 47),
         ylim=(22.1, 23.6),
-        xlabel="parameters, millions (computed): ResNet-50 without and with SE",
+        xlabel="millions of parameters of ResNet-50, computed; axes start at 24 and 22.1",
     )
     ax.set_ylabel("top-1 error, %\n(Table 10)")
     told = [f"r = {r}: {error:.2f} % with {millions[r]:.1f}" for r, (error, _) in table.items()]

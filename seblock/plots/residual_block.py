@@ -6,8 +6,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from seblock.networks import PLACEMENTS
-from seblock.paper import ABLATION_BASELINE
-from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, canvas, dots, rounded, styled
+from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, canvas, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
 ENTER, BRANCH, ADD, LEAVE = (0.35, 9.4), (0.35, 6.0), (0.35, 2.4), (0.35, -0.3)
@@ -35,8 +34,8 @@ def placements() -> Picture:
         ax.set_axis_off()
     return Picture(
         figure,
-        "Four residual blocks. Standard: SE behind the branch, before the addition. PRE: before the branch. "
-        "POST: behind the addition and its ReLU. Identity: on the shortcut, beside the branch.",
+        "Four residual blocks. Standard: SE after the branch, before the addition. PRE: before the branch. "
+        "POST: after the addition and its ReLU. Identity: on the shortcut, beside the branch.",
     )
 
 
@@ -65,32 +64,27 @@ def survival(shares: dict[str, Sequence[float]]) -> Picture:
 
 
 @styled
-def stages(added: Sequence[int], channels: Sequence[int], errors: Mapping[str, float]) -> Picture:
-    """Weights that SE adds in each stage, and the errors of the paper's Table 13 below one another."""
-    figure, axes = canvas(1, 2, 4.2)
-    left, right = axes[0]
-    ticks = [f"stage {i}\n{c:,}" for i, c in enumerate(channels, start=2)]
-    drawn = left.bar(range(len(added)), added, color=[BLUE] * (len(added) - 1) + [RED])
-    left.bar_label(drawn, [f"{n:,}" for n in added], fontsize=15)
-    left.set_xticks(range(len(added)), ticks)
-    left.set_yticks([])
-    left.spines["left"].set_visible(False)
-    left.margins(y=0.15)
-    left.set(title="weights that SE adds", xlabel="channels")
-    dots(right, {f"{name} alone" if name != "all" else "all four": e for name, e in errors.items()})
-    right.axvline(ABLATION_BASELINE, color=RED, linestyle="--")
-    right.text(ABLATION_BASELINE - 0.03, 3.3, f"no SE {ABLATION_BASELINE:.2f}", ha="right", color=RED)
-    right.set(
-        title="SE in …: top-1 error, % (Table 13)", xlim=(22.0, 23.5), xlabel="axis from 22; left is better"
-    )
+def stages(added: Sequence[int], channels: Sequence[int]) -> Picture:
+    """Weights that SE adds in each stage."""
+    figure, axes = canvas(1, 1, 3.8)
+    ax = axes[0, 0]
+    ticks = [f"stage {i}\n{c:,} channels" for i, c in enumerate(channels, start=2)]
+    drawn = ax.bar(range(len(added)), added, color=[BLUE] * (len(added) - 1) + [RED])
+    ax.bar_label(drawn, [f"{n:,}" for n in added])
+    ax.set_xticks(range(len(added)), ticks)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.margins(y=0.15)
+    ax.set_title("weights that SE adds")
     told = ", ".join(f"stage {i} {n:,}" for i, n in enumerate(added, start=2))
     share = rounded(100 * added[-1] / sum(added))
-    table = ", ".join(f"{name} {error:.2f} %" for name, error in errors.items())
-    return Picture(
-        figure,
-        f"Weights that SE adds: {told}. The last stage has {share} % of them. "
-        f"Top-1 error with SE in one stage alone or in all, Table 13: {table}; "
-        f"without SE {ABLATION_BASELINE:.2f} %.",
+    return Picture(figure, f"Weights that SE adds: {told}. The last stage has {share} % of them.")
+
+
+def table_13(errors: Mapping[str, float]) -> Picture:
+    """SE in one stage alone or in all: the errors of the paper's Table 13."""
+    return ablation(
+        {f"{name} alone" if name != "all" else "all four": e for name, e in errors.items()}, 13, 3.6
     )
 
 
@@ -111,12 +105,15 @@ def kept(crops: Tensor, same: Tensor, rows: int = 5) -> Picture:
                 ax.plot([x + 0.25, x + 0.75], [y + 0.25, y + 0.75], color=RED, lw=3)
                 ax.plot([x + 0.25, x + 0.75], [y + 0.75, y + 0.25], color=RED, lw=3)
         ax.set(xlim=(0, columns * 1.06), ylim=(rows * 1.06, 0), aspect="equal")
-        ax.set_title(f"{int(whether.sum())} of {len(whether)} answers stay")
+        ax.set_title(f"{int(whether.sum())} of {len(whether)} stay")
         ax.set_axis_off()
+    figure.suptitle(f"{int(same.sum())} of {len(same)} crops keep their answer")
     told = ", ".join(
         f"{name} {int(part.sum())} of {len(part)}"
         for name, part in zip(("temple", "flower"), same.chunk(2), strict=True)
     )
     return Picture(
-        figure, f"The photos cut into crops; the answer stays for: {told}. The others are crossed out."
+        figure,
+        f"The photos cut into crops. {int(same.sum())} of {len(same)} keep their answer: {told}. "
+        "The others are crossed out.",
     )
