@@ -6,7 +6,7 @@ A `Line` says what is written and how it looks; `draw` makes an image of it, 48 
 import colorsys
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,13 +33,14 @@ FONTS = {
 """By family: regular, bold, italic, bold italic."""
 
 WORDS = """
-    bread milk butter apples rice coffee sugar honey cheese onions paper pencil ruler stamp letter parcel ticket
-    station platform bridge street garden window kitchen table ladder bucket hammer nails paint brush river
-    harbour island forest valley meadow summer winter morning evening monday friday march august total amount
-    price weight number account invoice receipt balance change cash open closed push pull enter leave left right
-    north south please thank you welcome hello the and with from into under over between before after again soon
-    small large quick quiet heavy light fresh warm green yellow silver wooden engine wheel signal button switch
-    battery camera record chapter volume author figure section question answer example measure
+    bread milk butter apples rice coffee sugar honey cheese onions paper pencil ruler stamp letter
+    parcel ticket station platform bridge street garden window kitchen table ladder bucket hammer nails
+    paint brush river harbour island forest valley meadow summer winter morning evening monday friday
+    march august total amount price weight number account invoice receipt balance change cash open
+    closed push pull enter leave left right north south please thank you welcome hello the and with from
+    into under over between before after again soon small large quick quiet heavy light fresh warm green
+    yellow silver wooden engine wheel signal button switch battery camera record chapter volume author
+    figure section question answer example measure
 """.split()
 """What random lines are made of."""
 
@@ -53,7 +54,9 @@ class Line:
     bold: bool = False
     italic: bool = False
     contrast: float = 0.9
-    """The difference in brightness of ink and paper, from 0 to 1; grey 0.5 lies midway between the two."""
+    """The difference in brightness of ink and paper, from 0 to 1."""
+    brightness: float = 0.5
+    """Of the grey midway between ink and paper; 0 is black and 1 is white."""
     light_on_dark: bool = False
     colour: float = 0.0
     """How colourful ink and paper are, from 0 to 1."""
@@ -107,7 +110,7 @@ def draw(line: Line) -> Tensor:
 
 def colours(line: Line) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Red, green and blue of the paper, and of the ink."""
-    dark, light = 0.5 - line.contrast / 2, 0.5 + line.contrast / 2
+    dark, light = line.brightness - line.contrast / 2, line.brightness + line.contrast / 2
     ink, paper = (light, dark) if line.light_on_dark else (dark, light)
 
     def tint(brightness: float, hue: float) -> tuple[float, ...]:
@@ -151,16 +154,16 @@ def random_text(draw: random.Random, words: int | None = None) -> str:
     return {"lower": text, "title": text.title(), "upper": text.upper()}[kind]
 
 
-def random_lines(count: int, seed: int, words: Sequence[str] = (), **fixed: Any) -> list[Line]:
+def random_lines(count: int, seed: int, words: int | None = None, **fixed: Any) -> list[Line]:
     """Lines of all kinds, the same for the same seed; what is `fixed` is the same in all: `contrast=0.1`.
 
-    words: to choose from instead of `WORDS`, one a line.
+    words: how many in each; one to four where nothing is said.
     """
     drawn = random.Random(seed)
     lines = []
     for _ in range(count):
         chosen: dict[str, Any] = {
-            "text": drawn.choice(words) if words else random_text(drawn),
+            "text": random_text(drawn, words),
             "family": drawn.choice(list(FONTS)),
             "bold": drawn.random() < 0.5,
             "italic": drawn.random() < 0.25,

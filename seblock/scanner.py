@@ -1,8 +1,8 @@
 """A text scanner's network: is a line of text upright, or turned by 180°?
 
-It is `ch_ppocr_mobile_v2.0_cls` of PaddleOCR, a MobileNetV3-small of 0.35 times the width with nine SE blocks,
-written anew. Its weights are the PaddleOCR authors' (Apache License 2.0), as `trained/scanner.txt` says;
-`tools/scanner.py` converts them.
+It is `ch_ppocr_mobile_v2.0_cls` of PaddleOCR, a MobileNetV3-small of 0.35 times the width with nine SE
+blocks, written anew. The weights are the PaddleOCR authors' (Apache License 2.0), as
+`trained/scanner_NOTICE.txt` says; `tools/scanner.py` converts them.
 
 Source of the architecture: Howard et al., *Searching for MobileNetV3*, arXiv 1905.02244.
 """
@@ -32,7 +32,7 @@ class Gate(SqEx):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, reduction=4)
-        self.nonlin2 = HardSigmoid()
+        self.add_module("nonlin2", HardSigmoid())  # in the place of the sigmoid
 
 
 def convolution(
