@@ -7,7 +7,7 @@ import colorsys
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Line:
     """Of the grey midway between ink and paper; 0 is black and 1 is white."""
     light_on_dark: bool = False
     colour: float = 0.0
-    """How colourful ink and paper are, from 0 to 1."""
+    """How colourful ink and paper are: 0 is grey, 1 is strong, 3 all that their brightness allows."""
     hue: float = 0.0
     """The ink's colour, from 0 to 1 around the colour circle; the paper's lies opposite, more or less."""
     blur: float = 0.0
@@ -114,8 +114,8 @@ def colours(line: Line) -> tuple[tuple[float, ...], tuple[float, ...]]:
     ink, paper = (light, dark) if line.light_on_dark else (dark, light)
 
     def tint(brightness: float, hue: float) -> tuple[float, ...]:
-        # black and white have no colour
-        strength = line.colour * min(1, 2 * min(brightness, 1 - brightness) + 0.15)
+        # paler near black and white, where a slight tint is what one meets
+        strength = min(1, line.colour * min(1, 2 * min(brightness, 1 - brightness) + 0.15))
         return colorsys.hls_to_rgb(hue % 1, brightness, strength)
 
     return tint(paper, line.hue + 0.37), tint(ink, line.hue)
@@ -135,10 +135,14 @@ def turn(image: Tensor) -> Tensor:
     return image.flip(1, 2)
 
 
-def random_text(draw: random.Random, words: int | None = None) -> str:
-    """One to four words or numbers: lower case, Capitalised, CAPITALS or figures."""
+KINDS = ("lower", "title", "upper", "figures")
+"""Of text: lower case, Capitalised, CAPITALS, numbers."""
+
+
+def random_text(draw: random.Random, words: int | None = None, kind: str | None = None) -> str:
+    """So many words or numbers, or one to four, of that kind or any of `KINDS`."""
     words = words or draw.randint(1, 4)
-    kind = draw.choice(["lower", "title", "upper", "figures"])
+    kind = kind or draw.choice(KINDS)
     if kind == "figures":
         return " ".join(
             draw.choice(
@@ -154,16 +158,18 @@ def random_text(draw: random.Random, words: int | None = None) -> str:
     return {"lower": text, "title": text.title(), "upper": text.upper()}[kind]
 
 
-def random_lines(count: int, seed: int, words: int | None = None, **fixed: Any) -> list[Line]:
+def random_lines(
+    count: int, seed: int, words: int | None = None, kind: str | None = None, **fixed: Any
+) -> list[Line]:
     """Lines of all kinds, the same for the same seed; what is `fixed` is the same in all: `contrast=0.1`.
 
-    words: how many in each; one to four where nothing is said.
+    words: how many in each; one to four where nothing is said. kind: one of `KINDS`.
     """
     drawn = random.Random(seed)
     lines = []
     for _ in range(count):
         chosen: dict[str, Any] = {
-            "text": random_text(drawn, words),
+            "text": random_text(drawn, words, kind),
             "family": drawn.choice(list(FONTS)),
             "bold": drawn.random() < 0.5,
             "italic": drawn.random() < 0.25,
@@ -179,6 +185,35 @@ def random_lines(count: int, seed: int, words: int | None = None, **fixed: Any) 
         }
         lines.append(Line(**chosen | fixed))
     return lines
+
+
+PLAIN: dict[str, Any] = {
+    "bold": False,
+    "italic": False,
+    "contrast": 0.6,
+    "light_on_dark": False,
+    "colour": 0,
+    "blur": 0,
+    "noise": 0,
+}
+"""Dark grey on light grey, sharp, neither bold nor italic."""
+
+
+def variants(line: Line) -> dict[str, Tensor]:
+    """The images of a plain line, and of the same line with one thing changed at a time, by its name."""
+    changed = {
+        "as it is": line,
+        "half the contrast": replace(line, contrast=line.contrast / 2),
+        "blurred": replace(line, blur=1.5),
+        "light on dark": replace(line, light_on_dark=True),
+        "coloured": replace(line, colour=3),
+        "bold": replace(line, bold=True),
+        "italic": replace(line, italic=True),
+        "CAPITALS": replace(line, text=line.text.upper()),
+        "twice the text": replace(line, text=f"{line.text} {line.text}"),
+    }
+    images = {name: draw(each) for name, each in changed.items()}
+    return images | {"turned": turn(images["as it is"])}
 
 
 def both_ways(lines: Iterable[Line]) -> list[Tensor]:

@@ -152,14 +152,18 @@ class Table:
     def means(self, chosen: list[lines.Line]) -> dict[str, Tensor]:
         return {name: s.double().mean(0) for name, s in self.record(packed(chosen)).items()}
 
-    def add(self, kind: str, x: Tensor, tried: dict[str, Gates], **columns: Any) -> None:
-        """A row for the own gates and one for each of `tried`; what is no key there keeps its own gate."""
+    def add(self, kind: str, x: Tensor, tried: dict[str, Gates], again: bool = False, **columns: Any) -> None:
+        """A row for the own gates, unless `again`, and one for each of `tried`.
+
+        What is no key there keeps its own gate.
+        """
         own = None
         for name, s in {"own": {}, **tried}.items():
             with gates.replaced(self.network, s):
                 right = scanner.is_right(self.network, x)
             own = right if own is None else own
-            self.write({"lines": kind, **columns, "gates": name}, right, own)
+            if not (again and name == "own"):
+                self.write({"lines": kind, **columns, "gates": name}, right, own)
 
     def write(self, told: dict[str, Any], right: Tensor, own: Tensor) -> None:
         """A row: the share that is right and its difference from `own`, with half their 95 % intervals."""
@@ -215,8 +219,6 @@ def write_padding(table: Table) -> None:
 def write_table() -> None:
     """A thousand lines both ways for every row; the intervals are paired by line."""
     table = Table(FOLDER / "scanner.csv")
-    held = trained.tensors("scanner_constants")
-    constants = {kind: {name: held[f"{kind}.{name}"] for name in ALL} for kind in ("ordinary", "mixed")}
     ordinary = table.means(lines.random_lines(400, OTHERS))
     mixed = table.means(mixed_lines(400, OTHERS + 1))
     first = {name: ordinary[name] for name in FIRST}
@@ -243,8 +245,6 @@ def write_table() -> None:
         "one number a block": {name: float(mean.mean()) for name, mean in ordinary.items()},
         "one": dict.fromkeys(ALL, 1.0),
         "one half": dict.fromkeys(ALL, 0.5),
-        "constants, ordinary": constants["ordinary"],
-        "constants, mixed": constants["mixed"],
         "means of mixed lines": mixed,
     }
     tried |= {f"its twin's, {k + 1}": of(twin, [name]) for k, name in enumerate(ALL)}
@@ -267,7 +267,6 @@ def write_table() -> None:
             tried |= {"another pale line's, 1 and 2": of(anyone, FIRST)}
             tried |= {"one number a block, 1 and 2": {name: float(pale[name].mean()) for name in FIRST}}
             tried |= {"means, all": ordinary, "means of mixed lines": mixed}
-            tried |= {f"constants, {kind}": constant for kind, constant in constants.items()}
             tried |= {"means of mixed lines, 1 and 2": {name: mixed[name] for name in FIRST}}
         table.add("grey", x, tried, contrast=contrast)
     for kind, look in (
@@ -278,6 +277,14 @@ def write_table() -> None:
         x = packed(lines.random_lines(COUNT, SEED, **look, contrast=0.08))
         table.add(kind, x, {"means, 1 and 2": first}, contrast=0.08)
     write_padding(table)
+
+    held = trained.tensors("scanner_constants")
+    tried = {
+        f"constants, {kind}": {name: held[f"{kind}.{name}"] for name in ALL} for kind in ("ordinary", "mixed")
+    }
+    table.add("ordinary", packed(chosen), tried, contrast="", again=True)
+    x = packed(lines.random_lines(COUNT, SEED, **GREY, contrast=0.08))
+    table.add("grey", x, tried, contrast=0.08, again=True)
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ check_paired_interval = Exercise(
     mistakes={
         "The difference is the wrong way round: with the other gates less with its own.":
             lambda right, own: paired_interval(own, right),
-        "Every image counts as one of its own. The two of a line go together: average over dimension 0 first.":
+        "Every image counts as one of its own. A line's two go together: average over dimension 0 first.":
             lambda right, own: _with(right - own, (right - own).std(), right.numel()),
         "The spreads of both are added as if they were different lines. They are the same: subtract first.":
             lambda right, own: _with(

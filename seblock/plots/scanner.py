@@ -82,8 +82,8 @@ def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) ->
     figure = canvas(1, 1, 7.2)[0]
     figure.clear()
     grid = figure.add_gridspec(len(moved), 2, width_ratios=[1, 3.9])
-    for n, line in enumerate(images.values()):
-        show_line(figure.add_subplot(grid[n, 0]), line)
+    for n, name in enumerate(moved):
+        show_line(figure.add_subplot(grid[n, 0]), images[name])
     ax = figure.add_subplot(grid[:, 1])
     values = torch.tensor([list(row) for row in moved.values()])
     ax.imshow(values, cmap="Blues", vmin=0, vmax=150, aspect="auto")
