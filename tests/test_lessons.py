@@ -575,6 +575,7 @@ ANSWERS = {
     "09_context_decides": "bbabb",
     "10_cifar10": "ab",
     "11_learned_gates": "babbc",
+    "11_text_scanner": "bacc",
 }
 
 

@@ -214,6 +214,8 @@ def write_padding(table: Table) -> None:
             right = torch.stack([~turned[0], turned[1]]).double()
             own = right if own is None else own
             table.write({"lines": f"short, {width} wide", "contrast": "", "gates": squeeze}, right, own)
+    for name in ALL:
+        table.network.get_submodule(name).pool = blocks.Squeeze()
 
 
 def write_table() -> None:

@@ -142,13 +142,13 @@ def exposure(
         ax_maps.plot(contrasts, values, "o-", color=colour, markersize=9)
         ax_maps.annotate(
             name,
-            (contrasts[0], values[0]),
-            xytext=(0, 10),
+            (contrasts[-1], values[-1]),
+            xytext=(0, 12 if colour == GREY else -26),
             textcoords="offset points",
             ha="right",
             color=colour,
         )
-    ax_maps.set(ylim=(0, 1.05), title="the maps")
+    ax_maps.set(ylim=(0, 1.1), title="the maps")
     ax_maps.set_ylabel("spread over the positions")
     for each in (ax, ax_maps):
         each.set_xscale("log")
@@ -177,19 +177,19 @@ def by_contrast(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Picture:
         ax.annotate(
             name,
             (x[-1], y[-1]),
-            xytext=(8, 12 if colour == PURPLE else -4),
+            xytext=(12, -5),
             textcoords="offset points",
             color=colour,
         )
         told.append(f"{name}: " + ", ".join(f"{b:.1f} % at {a:g}" for a, b in zip(x, y, strict=True)))
     ax.axhline(50, color=GREY, linestyle=":")
-    ax.annotate("chance", (0.7, 50), xytext=(0, 6), textcoords="offset points", ha="right", color=GREY)
+    ax.annotate("chance", (0.7, 50), xytext=(0, 6), textcoords="offset points", color=GREY)
     ax.set_xscale("log")
     ax.invert_xaxis()
     ax.set_xticks([0.7, 0.35, 0.2, 0.12, 0.08, 0.05], ["0.7", "0.35", "0.2", "0.12", "0.08", "0.05"])
     ax.minorticks_off()
     ax.set(ylim=(40, 103), xlabel="contrast of the line", ylabel="read right, %")
-    ax.set_xlim(0.8, 0.036)
+    ax.set_xlim(0.8, 0.03)
     return Picture(figure, f"Lines read right. {'; '.join(told)}.")
 
 
@@ -226,7 +226,8 @@ def changes(rows: Mapping[str, Mapping[str, float]], label: str) -> Picture:
 def maps(images: Mapping[str, Tensor], columns: Mapping[str, Tensor]) -> Picture:
     """One map before and after its gate, for lines in rows; `columns`: (lines, H, W) each, on one scale."""
     figure, axes = canvas(len(images), len(columns) + 1, 0.9 + 1.25 * len(images))
-    largest = max(float(values.abs().max()) for values in columns.values())
+    # a map's border may be far stronger than its letters
+    largest = max(float(values.abs().quantile(0.99)) for values in columns.values())
     for i, (name, line) in enumerate(images.items()):
         show_line(axes[i, 0], line, name)
         for ax, (title, values) in zip(axes[i, 1:], columns.items(), strict=True):
