@@ -167,3 +167,15 @@ def difference(right: Tensor, own: Tensor) -> tuple[float, float]:
     """
     change = 100 * (right - own).mean(0)
     return float(change.mean()), float(1.96 * change.std() / len(change) ** 0.5)
+
+
+def rows(kind: str, contrast: float | None = None) -> dict[str, trained.Row]:
+    """The rows of `trained/scanner.csv` for lines of that kind, by the gates that they were asked with.
+
+    contrast: of the lines; without it a kind that has several gets the contrast into the names.
+    """
+    found = [row for row in trained.table("scanner") if row["lines"] == kind]
+    if contrast is not None:
+        found = [row for row in found if row["contrast"] == contrast]
+    several = len({str(row["contrast"]) for row in found}) > 1
+    return {f"{row['gates']}, {row['contrast']:g}" if several else str(row["gates"]): row for row in found}

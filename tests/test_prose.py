@@ -23,6 +23,7 @@ HARMLESS = 12
 REASONS: dict[str, dict[str, str]] = {
     "README.md": {
         "4.0": "the licence's version",
+        "2.0": "the licence's version",
         "3.11": "the oldest Python, as pyproject.toml has it",
         "20": "of 2 h 20 min, the sum of the first six notebooks' minutes",
         "50": "minutes, the sum of the first six notebooks' exercises, and their number of minutes in 00",
@@ -91,6 +92,10 @@ REASONS: dict[str, dict[str, str]] = {
         "270,000": "parameters of SE-ResNet-20, rounded",
         "32": "the side of CIFAR-10's images",
         "24": "epochs of the shown network",
+    },
+    "11_text_scanner.ipynb": {
+        "2.0": "the licence's version",
+        "180": "degrees, as the words have it",
     },
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }

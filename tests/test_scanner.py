@@ -97,20 +97,18 @@ def test_the_difference_counts_a_line_once_with_its_two_directions() -> None:
     assert half == pytest.approx(1.96 * spread / 2)
 
 
-def rows(kind: str, contrast: float | None = None) -> dict[str | float, dict[str, float | str]]:
-    """The table's rows for such lines, by their gates."""
-    return {
-        row["gates"]: row
-        for row in trained.table("scanner")
-        if row["lines"] == kind and contrast in (None, row["contrast"])
-    }
-
-
 def test_the_table_is_of_a_thousand_lines_and_its_own_gates_come_first() -> None:
     table = trained.table("scanner")
     assert {row["count"] for row in table} == {1000, 500}
     assert all(0 <= float(row["right"]) <= 100 for row in table)
     assert [row["difference"] for row in table if row["gates"] == "own"] == [0] * 10
+
+
+def test_rows_are_those_of_a_kind_and_a_contrast() -> None:
+    assert scanner.rows("grey", 0.08)["own"]["contrast"] == 0.08
+    assert len(scanner.rows("short, 192 wide")) == 2
+    assert {f"own, {c:g}" for c in (0.7, 0.05)} <= set(scanner.rows("grey"))
+    assert scanner.rows("no such kind") == {}
 
 
 def test_the_table_s_rows_can_be_made_again() -> None:
@@ -123,9 +121,9 @@ def test_the_table_s_rows_can_be_made_again() -> None:
     frozen = {name: recorded.s[name].double().mean(0) for name in scanner.gate_names()[:2]}
     with gates.replaced(network, frozen):
         right = scanner.is_right(network, x)
-    row = rows("grey", 0.08)["means, 1 and 2"]
+    row = scanner.rows("grey", 0.08)["means, 1 and 2"]
     assert 100 * float(right.mean()) == pytest.approx(float(row["right"]), abs=12)
-    own = rows("grey", 0.08)["own"]
+    own = scanner.rows("grey", 0.08)["own"]
     assert 100 * float(scanner.is_right(network, x).mean()) == pytest.approx(float(own["right"]), abs=5)
 
 

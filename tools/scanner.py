@@ -268,7 +268,7 @@ def write_table() -> None:
             tried |= {"means of pale lines, 1 and 2": {name: pale[name] for name in FIRST}}
             tried |= {"another pale line's, 1 and 2": of(anyone, FIRST)}
             tried |= {"one number a block, 1 and 2": {name: float(pale[name].mean()) for name in FIRST}}
-            tried |= {"means, all": ordinary, "means of mixed lines": mixed}
+            tried |= {"means": ordinary, "means of mixed lines": mixed}
             tried |= {"means of mixed lines, 1 and 2": {name: mixed[name] for name in FIRST}}
         table.add("grey", x, tried, contrast=contrast)
     for kind, look in (

@@ -7,6 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from seblock.gates import Record, by_class
 from seblock.lines import HEIGHT, WIDTH
 from seblock.plots.toolkit import (
     BLUE,
@@ -24,10 +25,16 @@ from seblock.plots.toolkit import (
 
 PAGE = 0.88
 """The grey of what is no line in a figure: the white of the page would look like paper."""
+LEVELS = 8
 
 
 def show_line(ax: Axes, line: Tensor, title: str = "") -> None:
-    """A line's image, (3, 48, w), at the left of the space that the widest would take."""
+    """A line's image, (3, 48, w), at the left of the space that the widest would take.
+
+    In `LEVELS` steps from its darkest to its lightest value: the eye sees no more, and the file stays small.
+    """
+    low, high = line.min(), line.max()
+    line = low + (high - low) * ((line - low) / (high - low) * LEVELS).round() / LEVELS
     whole = torch.full((3, HEIGHT, WIDTH), PAGE)
     whole[:, :, : line.shape[2]] = line
     image(ax, whole, title)
@@ -165,8 +172,9 @@ def exposure(
 
 
 @styled
-def by_contrast(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Picture:
-    """The share of lines read right against their contrast; rows of scanner.csv, by the gates' name."""
+def by_contrast(own: Sequence[Mapping[str, Any]], frozen: Sequence[Mapping[str, Any]]) -> Picture:
+    """The share of lines read right against their contrast: rows of scanner.csv with own and frozen gates."""
+    rows = {"own gates": own, "blocks 1 and 2 frozen": frozen}
     figure, axes = canvas(1, 1, 5.2)
     ax = axes[0, 0]
     told = []
@@ -242,8 +250,14 @@ def maps(images: Mapping[str, Tensor], columns: Mapping[str, Tensor]) -> Picture
 
 
 @styled
-def classes(s: Mapping[str, Tensor], names: Sequence[str], most: int = 50) -> Picture:
-    """The mean gate of each class, (classes, C) a block: the paper's Fig. 6, as dots, for some channels."""
+def classes(recorded: Record, names: Sequence[str], most: int = 50) -> Picture:
+    """The mean gate of each class in four blocks, as in the paper's Fig. 6: the channels that differ most.
+
+    recorded: gates with labels that count the classes' names, as `pretrained.record_photos` returns them.
+    """
+    if recorded.labels is None:
+        raise ValueError("the recorded gates have no labels")
+    s = {name: by_class(gates, recorded.labels).mean for name, gates in recorded.s.items()}
     shown = list(s)[:: max(1, (len(s) - 1) // 3)][:4]
     figure, axes = canvas(2, 2, 7.2)
     for ax, block in zip(axes.flat, shown, strict=False):
