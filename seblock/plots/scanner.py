@@ -25,7 +25,7 @@ from seblock.plots.toolkit import (
 
 PAGE = 0.88
 """The grey of what is no line in a figure: the white of the page would look like paper."""
-LEVELS = 8
+LEVELS = 6
 
 
 def show_line(ax: Axes, line: Tensor, title: str = "") -> None:
@@ -136,7 +136,7 @@ def exposure(
     contrasts = list(images)
     figure, _ = canvas(1, 1, 4.6)
     figure.clear()
-    shown = contrasts[:: max(1, len(contrasts) // 4)]
+    shown = [contrasts[0], contrasts[len(contrasts) // 2], contrasts[-1]]
     grid = figure.add_gridspec(len(shown), 3, width_ratios=[1, 1.3, 1.3])
     for n, contrast in enumerate(shown):
         show_line(figure.add_subplot(grid[n, 0]), images[contrast], f"contrast {contrast:g}")
@@ -204,7 +204,7 @@ def by_contrast(own: Sequence[Mapping[str, Any]], frozen: Sequence[Mapping[str, 
 @styled
 def changes(rows: Mapping[str, Mapping[str, float]], label: str) -> Picture:
     """Differences with their 95 % intervals, a name a line; rows of scanner.csv."""
-    figure, axes = canvas(1, 1, 1.5 + 0.5 * len(rows))
+    figure, axes = canvas(1, 1, 1.2 + 0.45 * len(rows))
     ax = axes[0, 0]
     for y, row in enumerate(rows.values()):
         half = row["half of difference"]
