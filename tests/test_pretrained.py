@@ -11,6 +11,7 @@ from PIL import Image
 
 from seblock import pretrained
 from seblock.blocks import SELayer
+from seblock.plots import scanner as plots
 
 
 @pytest.fixture
@@ -73,6 +74,9 @@ def test_gates_of_all_photos_are_recorded_with_timm(photos: Path, monkeypatch: p
     expected = network()[0](x).mean((2, 3))
     s = network()[1].fc(expected)
     torch.testing.assert_close(recorded.s["1"].float(), s.detach(), atol=2e-3, rtol=0)
+    figure, alt = plots.classes(recorded, names)
+    assert alt.startswith("Mean gates of 2 classes.")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == names
 
 
 def test_torchvision_serves_where_timm_is_not(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def gate_rows(images: Sequence[Tensor], s: Mapping[str, Tensor]) -> Picture:
         show_line(axes[0, n], images[n])
         for k, gates in enumerate(s.values()):
             ax = axes[k + 1, n]
-            drawn = ax.imshow(gates[n : n + 1].float(), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+            drawn = ax.imshow(gates[n : n + 1].float().numpy(), cmap="cividis", vmin=0, vmax=1, aspect="auto")
             ax.set_yticks([0] if n == 0 else [], [f"{k + 1}"] if n == 0 else [])
             ax.set_xticks([])
             for spine in ax.spines.values():
@@ -93,7 +93,7 @@ def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) ->
         show_line(figure.add_subplot(grid[n, 0]), images[name])
     ax = figure.add_subplot(grid[:, 1])
     values = torch.tensor([list(row) for row in moved.values()])
-    ax.imshow(values, cmap="Blues", vmin=0, vmax=150, aspect="auto")
+    ax.imshow(values.numpy(), cmap="Blues", vmin=0, vmax=150, aspect="auto")
     for i, row in enumerate(values.tolist()):
         for k, value in enumerate(row):
             colour = "white" if value > 85 else "black"
@@ -239,7 +239,7 @@ def maps(images: Mapping[str, Tensor], columns: Mapping[str, Tensor]) -> Picture
     for i, (name, line) in enumerate(images.items()):
         show_line(axes[i, 0], line, name)
         for ax, (title, values) in zip(axes[i, 1:], columns.items(), strict=True):
-            ax.imshow(values[i], cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto")
+            ax.imshow(values[i].detach().numpy(), cmap="PuOr_r", vmin=-largest, vmax=largest, aspect="auto")
             ax.set_axis_off()
             ax.set_title(f"{title if i == 0 else ''}\nspread {float(values[i].std()):.2f}".strip())
     told = "; ".join(
@@ -264,7 +264,7 @@ def classes(recorded: Record, names: Sequence[str], most: int = 50) -> Picture:
         spread = s[block].std(0).nan_to_num() if len(names) > 1 else s[block][0]
         chosen = spread.argsort(descending=True)[:most].sort().values
         for k, name in enumerate(names):
-            ax.plot(s[block][k, chosen], "o", markersize=7, label=name, alpha=0.8)
+            ax.plot(s[block][k, chosen].numpy(), "o", markersize=7, label=name, alpha=0.8)
         ax.set(title=block, ylabel="mean gate", xticks=[])
         ax.set_xlabel("channels, the most different ones")
     axes.flat[0].legend()
