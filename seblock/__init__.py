@@ -8,10 +8,13 @@ gates       find, record, summarise and change the gates of any network
 fast        the block with its backward pass written by hand
 convert     put the fast block in the place of a network's gates, and undo it
 photos      two photos, filters a person can name, the gate set by hand
+lines       lines of text, drawn as a scanner cuts them out
 puzzles     the painting puzzle, and the networks that solve it or cannot
 cifar10     CIFAR-10: fetched, read, normalised
 paper       the paper's numbers that the notebooks quote
 trained     weights and tables of results
+scanner     a text scanner's network, with its own weights
+pretrained  gates of a pretrained network on photos of one's own
 plots       the figures, and show()
 train       the training loop, and the command around it
 exercises   the checks that the notebooks call

@@ -597,6 +597,7 @@ ANSWERS = {
     "10_cifar10": "cb",
     "11_learned_gates": "babbc",
     "14_speed": "abca",
+    "11_text_scanner": "bacc",
 }
 
 

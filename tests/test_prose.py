@@ -24,6 +24,7 @@ HARMLESS = 12
 REASONS: dict[str, dict[str, str]] = {
     "README.md": {
         "4.0": "the licence's version",
+        "2.0": "the licence's version",
         "3.11": "the oldest Python, as pyproject.toml has it",
         "20": "of 2 h 20 min, the sum of the first six notebooks' minutes",
         "50": "minutes, the sum of the first six notebooks' exercises, and their number of minutes in 00",
@@ -84,6 +85,19 @@ REASONS: dict[str, dict[str, str]] = {
         "24": "epochs of the shown network",
     },
     "glossary.ipynb": {"14": "a notebook's number"},
+    "11_text_scanner.ipynb": {
+        "2.0": "the licence's version",
+        "180": "degrees, as the words have it",
+        "95 %": "the usual level of an interval",
+        "1.96": "the standard errors in half of such an interval",
+        "1,000": "images in notebook 5; lines of each row of scanner.csv, which test_scanner counts",
+        "500": "short lines of scanner.csv, which test_scanner counts",
+        "240": "twice 120, the lines of the cell above",
+        "40": "gates in blocks 1 and 2; a cell further up lists 8 and 32",
+        "32": "gates in block 2, listed there as well; lines of a training step of tools/scanner.py",
+        "808": "all gates, the sum of that list, which test_scanner adds up",
+        "160": "training steps of tools/scanner.py",
+    },
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }
 """Numbers that no cell can show, by file, each with a reason."""

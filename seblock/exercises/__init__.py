@@ -12,6 +12,7 @@ from seblock.exercises.learned_gates import check_fold_into_norm, check_specific
 from seblock.exercises.rescale import check_fold, check_rescale
 from seblock.exercises.residual_block import check_block, check_extra
 from seblock.exercises.speed import check_step_left
+from seblock.exercises.scanner import check_paired_interval, check_twin_gates
 from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "check_masked_squeeze",
     "check_means_by_cue",
     "check_move",
+    "check_paired_interval",
     "check_parameters",
     "check_rank",
     "check_rate",
@@ -39,5 +41,6 @@ __all__ = [
     "check_step_left",
     "check_terms",
     "check_true_convolution",
+    "check_twin_gates",
     "check_view",
 ]
