@@ -11,8 +11,8 @@ from seblock.exercises.implementations import check_move, check_parameters
 from seblock.exercises.learned_gates import check_fold_into_norm, check_specificity
 from seblock.exercises.rescale import check_fold, check_rescale
 from seblock.exercises.residual_block import check_block, check_extra
-from seblock.exercises.speed import check_step_left
 from seblock.exercises.scanner import check_paired_interval, check_twin_gates
+from seblock.exercises.speed import check_step_left
 from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
 
 __all__ = [
