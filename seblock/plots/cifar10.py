@@ -9,18 +9,21 @@ from torch import Tensor
 from seblock.plots.toolkit import BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, canvas, image, styled
 
 COLOURS = (BLUE, ORANGE, GREEN)
+DARK_ORANGE = "#9A6A00"
+TEXT_COLOURS = (BLUE, DARK_ORANGE, GREEN)
 
 
 @styled
-def augmented(photo: Tensor, variants: Tensor) -> Picture:
-    """A small photo (3, H, W) and what training makes of it, (N, 3, H, W), in 0..1."""
-    figure, axes = canvas(1, 1 + len(variants), 2.4)
-    for ax, pixels, title in zip(
-        axes.flat, [photo, *variants], ["as it is", *map(str, range(1, len(variants) + 1))], strict=True
-    ):
+def augmented(photo: Tensor, variants: Tensor, mirrored: Tensor) -> Picture:
+    """A small photo (3, H, W) and what training makes of it, (N, 3, H, W), in 0..1; mirrored: (N,), bool."""
+    figure, axes = canvas(1, 1 + len(variants), 2.0)
+    titles = ["as it is", *("mirrored" if turned else "shifted" for turned in mirrored)]
+    for ax, pixels, title in zip(axes.flat, [photo, *variants], titles, strict=True):
         image(ax, pixels, title)
     return Picture(
-        figure, f"A photo of {photo.shape[-1]} × {photo.shape[-1]} and {len(variants)} variants of it."
+        figure,
+        f"A photo of {photo.shape[-1]} × {photo.shape[-1]} and {len(variants)} variants of it "
+        f"with black margins, {int(mirrored.sum())} of them mirrored.",
     )
 
 
@@ -54,7 +57,7 @@ def by_seed(differences: Tensor) -> Picture:
     largest = max(abs(v) for v in values)
     ax.set_xlim(-1.25 * largest, 1.25 * largest)
     ax.text(-0.05 * largest, -1.1, "plain ahead", ha="right", va="center", color=BLUE, weight="bold")
-    ax.text(0.05 * largest, -1.1, "SE ahead", ha="left", va="center", color="#9A6A00", weight="bold")
+    ax.text(0.05 * largest, -1.1, "SE ahead", ha="left", va="center", color=DARK_ORANGE, weight="bold")
     ahead = sum(v > 0 for v in values)
     told = ", ".join(signed(v) for v in values)
     return Picture(
@@ -85,7 +88,8 @@ def comparisons(differences: Mapping[str, Tensor], intervals: Mapping[str, Inter
         ax.plot(values, np.full(len(values), y - 0.2), "o", color=GREY, markersize=9, alpha=0.7)
         whisker(ax, y + 0.12, (mean, half), BLUE)
         said = f"{signed(mean, 3)} ± {half:.3f}"
-        ax.text(mean, y + 0.38, said, ha="center", va="center", color=BLUE)
+        backing = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(mean, y + 0.38, said, ha="center", va="center", color=BLUE, bbox=backing)
         low, high = float(values.min()), float(values.max())
         told.append(
             f"{name}: {said}, from {signed(mean - half)} to {signed(mean + half)}; "
@@ -147,7 +151,7 @@ def power(curves: Mapping[float, Mapping[int, float]], seeds: int) -> Picture:
         ylabel="experiments that notice it, %",
     )
     ax.grid(axis="y", color="#dddddd")
-    return Picture(figure, f"Experiments whose interval lies on one side of zero. {'. '.join(told)}.")
+    return Picture(figure, f"Experiments whose interval lies wholly above zero. {'. '.join(told)}.")
 
 
 @styled
@@ -179,8 +183,11 @@ def curves(runs: Mapping[str, Mapping[int, Sequence[float]]], ends: Mapping[str,
     whole.set(xlabel="epochs", ylabel="test images wrong, % (logarithmic)", yscale="log", xlim=(0, first + 1))
     whole.set_yticks((15, 20, 30, 50, 80), ("15", "20", "30", "50", "80"))
     whole.minorticks_off()
+    whole.set_title("every run whose log was kept")
     last.set_title("after the last epoch, magnified")
-    last.set_xticks(range(len(runs)), list(runs))
+    last.set_xticks(range(len(runs)), list(runs), weight="bold")
+    for label, colour in zip(last.get_xticklabels(), TEXT_COLOURS, strict=False):
+        label.set_color(colour)
     last.set_xlim(-0.5, len(runs) - 0.2)
     whole.grid(axis="y", color="#dddddd")
     last.grid(axis="y", color="#dddddd")
@@ -208,7 +215,7 @@ def beside(ours: Mapping[str, Interval], others: Mapping[str, float]) -> Picture
     ax.set_yticks(range(len(ours) + len(others)), [*ours, *others])
     ax.set(
         ylim=(len(ours) + len(others) - 0.5, -0.5),
-        xlim=(-0.35, 1.3),
+        xlim=(-0.35, 1.4),
         xlabel="gained by SE, points of test accuracy; a diamond: published without an interval",
     )
     ax.grid(axis="x", color="#eeeeee")
