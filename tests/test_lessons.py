@@ -27,6 +27,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from scipy import stats
 
 from seblock import blocks, cost, exercises, functional, networks, paper, photos, plots, puzzles, trained
 from seblock.plots.toolkit import with_palette
@@ -391,6 +392,52 @@ def test_the_tables_say_how_the_maker_trains(table: str, names: str) -> None:
 def test_09_learns_as_the_shipped_painters_did() -> None:
     ours, theirs = learned(named("09_context_decides")["learn"]), learned(tool().learn, peak=2e-2)
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+
+def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None:
+    painting, reading = trained.table("painting"), trained.table("reading")
+    by_network = trained.group(painting, "network", "right")
+    gated = [row for row in painting if row["at its cue's mean"] > 0 and row["right"] > 0.9]
+    assert max(row["right"] - row["at its cue's mean"] for row in gated) < 0.02
+    blocks_ = [[row[f"block {k} at the other cue's mean"] for k in (1, 2, 3)] for row in gated]
+    kept = [shares for shares in blocks_ if shares[0] >= 0]
+    assert all(any(shares[k] < 0.2 for shares in kept) for k in range(3))
+    assert any(min(shares) >= 0.2 for shares in kept)
+    for blind in ("plain", "constant gates"):
+        assert all(0.45 < right < 0.55 for right in by_network[blind])
+    assert any(right < 0.6 for right in by_network["SE, lower rate"])
+    for name in tool().CONTENDERS:
+        trials = [by_network.get(name + end, [0]) for end in ("", ", lower rate", ", longer")]
+        assert any(sum(right > 0.9 for right in t) > 0.6 * len(t) >= 6 for t in trials), name
+    solved = [row["right"] > 0.9 for row in trained.table("gradients")]
+    assert (sum(solved[:10]), sum(solved[10:]), len(solved)) == (10, 7, 20)
+    sides = trained.group(trained.table("sides"), "network", "right")
+    assert max(sides["SE, side 40"]) < 0.6 < 0.9 < min(sides["SE, side 40, four times z"])
+
+    read = trained.group(reading, "network", "right")
+    assert all(0.35 < right < 0.45 for right in read["plain"])
+    assert min(read["SE"]) < 0.45 < 0.75 < max(read["SE"]) < max(read["plain, larger head"]) + 0.01
+    assert min(read["plain, larger head"]) > 0.75
+    interval = stats.ttest_ind(read["SE, larger head"], read["plain, larger head"]).confidence_interval()
+    assert interval.low < 0.01
+    assert interval.high < 0.06
+
+
+def test_a_window_with_gaps_cannot_tell_the_stripes_apart_everywhere() -> None:
+    """The numbers of 09: what a pixel sees along rows and columns, by steps that stay in the image."""
+    place = torch.arange(20)
+
+    def seen(dilations: tuple[int, ...]) -> int:
+        sees = torch.eye(20)
+        for d in dilations:
+            step = (place[:, None] - place).abs()
+            sees = ((step == 0) | (step == d)).float() @ sees
+        reach = sees[:13, 16:] > 0
+        differ = (torch.arange(4)[:, None] + torch.arange(4)) % 2 == 1
+        meets = reach[:, None, :, None] & reach[None, :, None, :] & differ
+        return int(meets.flatten(2).any(dim=2).sum())
+
+    assert (seen((1, 1, 1)), seen((3, 6, 9)), seen((11, 5, 1))) == (0, 128, 169)
 
 
 def test_the_seventh_filter_of_02_cannot_be_taken_apart() -> None:
