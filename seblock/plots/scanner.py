@@ -25,7 +25,7 @@ from seblock.plots.toolkit import (
 
 PAGE = 0.88
 """The grey of what is no line in a figure: the white of the page would look like paper."""
-LEVELS = 6
+LEVELS = 5
 
 
 def show_line(ax: Axes, line: Tensor, title: str = "") -> None:
@@ -111,7 +111,7 @@ def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) ->
 
 @styled
 def extremes(images: Sequence[Tensor], gates: Mapping[str, Tensor], each: int = 3) -> Picture:
-    """For some single gates, a column each, the lines for which they are widest open and most shut.
+    """For some single gates, a column each, the lines for which they are open widest and least.
 
     gates: by the gate's name its value for every line, (N,).
     """
@@ -122,10 +122,15 @@ def extremes(images: Sequence[Tensor], gates: Mapping[str, Tensor], each: int = 
         rows = [*order[:each].tolist(), *order[-each:].tolist()]
         for i, n in enumerate(rows):
             show_line(axes[i, j], images[n])
-            axes[i, j].set_title(f"{float(s[n]):.2f}", color=BLUE if i < each else RED, pad=3)
-        axes[0, j].set_title(f"{name}\n{float(s[rows[0]]):.2f}", color=BLUE, pad=3)
+            side, colour = ("widest", BLUE) if i < each else ("least", RED)
+            heading = f"{name}\n" if i == 0 else ""
+            axes[i, j].set_title(f"{heading}{side}: {float(s[n]):.2f}", color=colour, pad=3)
         told.append(f"{name}, from {float(s[rows[-1]]):.2f} to {float(s[rows[0]]):.2f}")
-    return Picture(figure, f"Lines that open a gate above, lines that close it below. {'; '.join(told)}.")
+    return Picture(
+        figure,
+        "Above, the lines for which a gate is open widest; below, those for which it is open least. "
+        f"{'; '.join(told)}.",
+    )
 
 
 @styled
@@ -202,32 +207,44 @@ def by_contrast(own: Sequence[Mapping[str, Any]], frozen: Sequence[Mapping[str, 
 
 
 @styled
-def changes(rows: Mapping[str, Mapping[str, float]], label: str) -> Picture:
-    """Differences with their 95 % intervals, a name a line; rows of scanner.csv."""
-    figure, axes = canvas(1, 1, 1.2 + 0.45 * len(rows))
+def changes(groups: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Picture:
+    """Differences to the own gates with their 95 % intervals, in groups that have a heading each.
+
+    groups: by its heading, for each name a row of scanner.csv.
+    """
+    count = sum(len(rows) + 1 for rows in groups.values())
+    figure, axes = canvas(1, 1, 1.0 + 0.43 * count)
     ax = axes[0, 0]
-    for y, row in enumerate(rows.values()):
-        half = row["half of difference"]
-        colour = RED if row["difference"] + half < -5 else BLUE
-        ax.errorbar(row["difference"], y, xerr=half, fmt="o", color=colour, markersize=11, capsize=5)
+    names: dict[int, str] = {}
+    told, y, ends = [], 0, []
+    for heading, rows in groups.items():
         ax.annotate(
-            f"{row['difference']:+.1f}".replace("-", "−"),
-            (row["difference"] - half, y),
-            xytext=(-8, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
+            heading, (0.01, y), xycoords=("axes fraction", "data"), va="center", color=GREY, fontweight="bold"
         )
+        for name, row in rows.items():
+            y += 1
+            names[y] = name
+            middle, half = row["difference"], row["half of difference"]
+            ends += [middle - half, middle + half]
+            colour = RED if middle + half < -5 else BLUE
+            ax.errorbar(middle, y, xerr=half, fmt="o", color=colour, markersize=11, capsize=5)
+            ax.annotate(
+                f"{middle:+.1f}".replace("-", "−"),
+                (middle - half, y),
+                xytext=(-8, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+            )
+            told.append(f"{name} {middle:+.1f} ± {half:.1f}")
+        y += 1
     ax.axvline(0, color="black", linewidth=1)
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    lowest = min(row["difference"] - row["half of difference"] for row in rows.values())
-    highest = max(row["difference"] + row["half of difference"] for row in rows.values())
+    ax.set_yticks(list(names), list(names.values()))
+    ax.set_ylim(y - 0.4, -0.6)
+    lowest, highest = min(ends), max(ends)
     ax.set_xlim(lowest - 0.14 * (highest - lowest) - 0.5, highest + 0.5)
-    ax.grid(axis="x", color="#dddddd")
-    ax.set_xlabel(label)
-    told = "; ".join(f"{n} {r['difference']:+.1f} ± {r['half of difference']:.1f}" for n, r in rows.items())
-    return Picture(figure, f"In points, with 95 % intervals: {told}.")
+    ax.set_xlabel("change in the lines read right, in points (0: own gates)")
+    return Picture(figure, f"In points, with 95 % intervals: {'; '.join(told)}.")
 
 
 @styled
