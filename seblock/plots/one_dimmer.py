@@ -1,124 +1,217 @@
-"""Figures of 11_learned_gates."""
+"""Figures of 12_one_dimmer."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from seblock.gates import ByClass
-from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, SIGNED, Picture, canvas, rounded, styled
+from seblock.plots.toolkit import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    SERIES,
+    SIGNED,
+    Picture,
+    canvas,
+    image,
+    rounded,
+    styled,
+)
+
+Interval = tuple[float, float, float]
+"""A mean and the two ends of its confidence interval."""
 
 
 @styled
-def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture:
-    """Each channel's mean gate, (classes, C) a block, for some classes and for all: the paper's Fig. 6."""
-    figure, axes = canvas(len(means), 1, 7.0)
+def together(deviations: Mapping[str, Tensor]) -> Picture:
+    """How far each gate is from its channel's mean, (images, C) a block, in the order that is given."""
+    figure, axes = canvas(1, len(deviations), 5.4)
     told = []
-    for ax, (name, mean) in zip(axes.flat, means.items(), strict=True):
-        channels = np.arange(1, mean.shape[1] + 1)
-        for colour, (label, k) in zip(SERIES, classes.items(), strict=True):
-            ax.plot(channels, mean[k], color=colour, label=label)
-        ax.plot(channels, mean.mean(0), color="black", lw=2.5, label="all classes")
-        ax.set(title=name, ylim=(0, 1), yticks=[0, 0.5, 1], xlim=(1, len(channels)))
-        told.append(f"{name}: mean {rounded(mean.mean())}")
-    axes[0, 0].legend(ncols=len(classes) + 1, loc="lower center", fontsize=14)
-    axes[-1, 0].set_xlabel("channel")
-    figure.supylabel("mean gate")
-    return Picture(figure, f"Mean gates by class, {len(means)} blocks. {'; '.join(told)}.")
+    for ax, (name, off) in zip(axes.flat, deviations.items(), strict=True):
+        largest = float(off.abs().quantile(0.99))
+        drawn = ax.imshow(off.numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
+        ax.set(title=f"block {name}", xlabel="channels", xticks=[], yticks=[])
+        figure.colorbar(drawn, ax=ax, label="gate less its channel's mean")
+        told.append(f"block {name}, ±{rounded(largest)}")
+    axes[0, 0].set_ylabel(f"{len(off):,} images")
+    return Picture(figure, f"Gates less their channel's mean, images by channels: {'; '.join(told)}.")
 
 
 @styled
-def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]) -> Picture:
-    """Mean and standard deviation over one class's images, a panel a class and block: the paper's Fig. 7."""
-    figure, axes = canvas(len(statistics), len(classes), 6.0, sharey=True)
-    told = []
-    for line, (name, s) in zip(axes, statistics.items(), strict=True):
-        for ax, (label, k), colour in zip(line, classes.items(), SERIES, strict=False):
-            channels = np.arange(1, s.mean.shape[1] + 1)
-            mean, spread = s.mean[k].numpy(), s.spread[k].numpy()
-            ax.plot(channels, mean, color=colour)
-            ax.fill_between(channels, mean - spread, mean + spread, color=colour, alpha=0.3, lw=0)
-            ax.set(title=f"{name}, {label}", ylim=(0, 1), xlim=(1, len(channels)))
-            told.append(f"{name}, {label}: {rounded(spread.mean())}")
-    for ax in axes[-1]:
-        ax.set_xlabel("channel")
-    figure.supylabel("gate: mean ± standard deviation")
-    return Picture(
-        figure, f"Standard deviation over a class's images, mean of the channels. {'; '.join(told)}."
-    )
-
-
-@styled
-def over_blocks(
-    rows: Mapping[str, Sequence[float]],
+def by_block(
+    groups: Mapping[str, Tensor],
     ticks: Sequence[str],
     label: str,
     dashed: tuple[str, float] | None = None,
+    ends: tuple[float, float | None] = (0, None),
 ) -> Picture:
-    """A number for each block, a line for each row, from zero up; `dashed`, a level to compare with."""
-    figure, axes = canvas(1, 1, 4.6)
+    """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line."""
+    figure, axes = canvas(1, 1, 5.2)
     ax = axes[0, 0]
-    markers = "osD^v"
-    for (name, values), colour, marker in zip(rows.items(), SERIES, markers, strict=False):
-        ax.plot(range(len(ticks)), values, f"-{marker}", color=colour, label=name, markersize=9)
-    if dashed:
-        ax.axhline(dashed[1], color=RED, linestyle="--", label=f"{dashed[0]}, {rounded(dashed[1])}")
-    ax.set_xticks(range(len(ticks)), ticks)
-    ax.set(ylabel=label, ylim=(0, None))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    told = [f"{name}: {', '.join(rounded(v) for v in values)}" for name, values in rows.items()]
-    return Picture(
-        figure, f"{label[0].upper()}{label[1:]}, from block {ticks[0]} to {ticks[-1]}. {'; '.join(told)}."
-    )
-
-
-@styled
-def clustered(off: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
-    """How far each class's mean gate is from the mean over classes, (classes, C) a block, in order."""
-    figure, axes = canvas(3, 3, 7.2)
+    width = 0.75 / len(groups)
     told = []
-    for ax, (name, of_block) in zip(axes.flat, off.items(), strict=True):
-        largest = float(of_block.abs().max())
-        ax.imshow(of_block.numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
-        ax.set_title(f"{name}: ±{rounded(largest)}", fontsize=14)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        told.append(f"{name} ±{rounded(largest)}")
-    for ax in axes[:, 0]:
-        ax.set_yticks(range(len(classes)), classes, fontsize=14)
-    figure.supxlabel("channels, like ones side by side; purple below the channel's mean, orange above")
-    return Picture(
-        figure, f"{len(classes)} classes by channel, each block on its own scale: {'; '.join(told)}."
-    )
+    for k, ((name, values), colour) in enumerate(zip(groups.items(), SERIES, strict=False)):
+        middle = (k - (len(groups) - 1) / 2) * width
+        for block, seeds in enumerate(values.T):
+            x = block + middle + np.linspace(-0.3, 0.3, len(seeds)) * width * (len(seeds) > 1)
+            ax.plot(x, seeds, "o", color=colour, markersize=8, alpha=0.75, label=name if not block else None)
+            ax.hlines(float(seeds.mean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
+                      color=colour, linewidth=3)  # fmt: skip
+        told.append(f"{name}, means {', '.join(rounded(v) for v in values.mean(0))}")
+    if dashed:
+        ax.axhline(dashed[1], color=RED, linestyle="--", label=dashed[0])
+    for block in range(1, len(ticks)):
+        ax.axvline(block - 0.5, color="#dddddd" if block % 3 else GREY, linewidth=1)
+    ax.set_xticks(range(len(ticks)), ticks)
+    ax.set(ylabel=label, xlabel="block", ylim=ends, xlim=(-0.5, len(ticks) - 0.5))
+    figure.legend(loc="outside upper center", ncols=len(groups) + bool(dashed))
+    return Picture(figure, f"{label[0].upper()}{label[1:]}, by block. {'; '.join(told)}.")
 
 
 @styled
-def worth(accuracies: Mapping[str, float], label: str) -> Picture:
-    """Accuracies in 0..1, a dot a line, the first one, of the untouched network, as a dashed line."""
-    figure, axes = canvas(1, 1, 1.4 + 0.6 * len(accuracies))
-    ax = axes[0, 0]
-    percent = {name: 100 * a for name, a in accuracies.items()}
-    for y, value in enumerate(percent.values()):
-        ax.plot(value, y, "o", color=BLUE, markersize=13)
-        ax.annotate(
-            f"{value:.1f}", (value, y), xytext=(-12, 0), textcoords="offset points", ha="right", va="center"
+def dimmers(axes_: Mapping[str, Tensor], scores: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
+    """What a block's first component moves, (C,), a dot a channel; and each class's mean score, (classes,)."""
+    figure, axes = canvas(2, len(axes_), 7.2, height_ratios=(1, 1.5))
+    told = []
+    for column, (name, of_channel) in enumerate(axes_.items()):
+        ax = axes[0, column]
+        order = of_channel.argsort()
+        ax.plot(range(len(order)), of_channel[order], "o", color=BLUE, markersize=7)
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.set(title=f"block {name}", xlabel="channels, in order", xticks=[])
+        ax = axes[1, column]
+        by_score = scores[name].argsort()
+        ax.plot(scores[name][by_score], range(len(by_score)), "o", color=ORANGE, markersize=10)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set_yticks(range(len(by_score)), [classes[k] for k in by_score], fontsize=14)
+        ax.set_xlabel("class's mean setting")
+        up = int((of_channel > 0).sum())
+        told.append(
+            f"block {name}, {up} of {len(order)} gates up, from {classes[by_score[0]]} "
+            f"{rounded(scores[name].min())} to {classes[by_score[-1]]} {rounded(scores[name].max())}"
         )
-    ax.axvline(next(iter(percent.values())), color=RED, linestyle="--")
-    ax.set_yticks(range(len(percent)), list(percent))
-    ax.set(xlim=(-4, 104), ylim=(len(percent) - 0.5, -0.5), xlabel=label)
+    axes[0, 0].set_ylabel("change of gate")
+    return Picture(figure, f"First components: {'; '.join(told)}.")
+
+
+@styled
+def intervals(
+    differences: Mapping[str, Tensor], found: Mapping[str, Interval], label: str, colour: str = BLUE
+) -> Picture:
+    """A line for each name: every seed as a small dot, their mean and its interval; zero is marked."""
+    figure, axes = canvas(1, 1, 1.4 + 0.5 * len(found))
+    ax = axes[0, 0]
+    for y, (name, (mean, low, high)) in enumerate(found.items()):
+        ax.plot(differences[name], [y + 0.22] * len(differences[name]), "o", color=GREY, markersize=5)
+        ax.plot([low, high], [y - 0.08] * 2, color=colour, linewidth=4, alpha=0.45)
+        ax.plot(mean, y - 0.08, "o", color=colour, markersize=11)
+    ax.axvline(0, color=RED, linestyle="--")
+    ax.set_yticks(range(len(found)), list(found))
+    ax.set(ylim=(len(found) - 0.4, -0.6), xlabel=label)
     ax.grid(axis="x", color="#dddddd")
-    told = [f"{name} {value:.1f}" for name, value in percent.items()]
+    told = [
+        f"{name} {rounded(mean)} ({rounded(low)} to {rounded(high)})"
+        for name, (mean, low, high) in found.items()
+    ]
     return Picture(figure, f"{label[0].upper()}{label[1:]}: {'; '.join(told)}.")
 
 
 @styled
-def strength(z: Mapping[str, Tensor], s: Mapping[str, Tensor], correlations: Mapping[str, float]) -> Picture:
-    """Mean gate over mean activation, a dot a channel, (C,) each, for some blocks, and their correlations."""
-    figure, axes = canvas(1, len(z), 4.6)
-    for ax, name in zip(axes.flat, z, strict=True):
-        ax.plot(z[name], s[name], "o", color=ORANGE, markersize=9, alpha=0.8)
-        ax.set(title=f"{name}\ncorrelation {correlations[name]:.2f}", ylim=(0, 1))
-    axes[0, 0].set_ylabel("mean gate")
-    figure.supxlabel("mean of $\\mathbf{u}_c$ over places and images, a dot a channel", fontsize=16)
-    told = "; ".join(f"{name}: correlation {rounded(r)}" for name, r in correlations.items())
-    return Picture(figure, f"Mean gate beside mean activation, {len(z)} blocks. {told}.")
+def lines_of_dots(rows: Mapping[str, Sequence[float] | Tensor], label: str) -> Picture:
+    """A line for each name, a dot for each seed, and their mean in numbers."""
+    figure, axes = canvas(1, 1, 1.4 + 0.5 * len(rows))
+    ax = axes[0, 0]
+    told = []
+    for y, (name, values) in enumerate(rows.items()):
+        mean = sum(float(v) for v in values) / len(values)
+        ax.plot(values, [y] * len(values), "o", color=BLUE, markersize=10, alpha=0.5)
+        ax.annotate(f"{mean:.0f}", (max(values), y), xytext=(14, 0), textcoords="offset points", va="center")
+        told.append(f"{name} {mean:.0f}")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=label, xlim=(0, 100))
+    ax.grid(axis="x", color="#dddddd")
+    return Picture(figure, f"{label[0].upper()}{label[1:]}, means over seeds: {'; '.join(told)}.")
+
+
+def channels(ax: Axes, count: int) -> None:
+    """The axis of channels, which have no order."""
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_xlim(0, count + 1)
+
+
+@styled
+def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture:
+    """How far each class's mean gate, (classes, C) a block, lies from all classes' mean: the paper's Fig. 6."""
+    figure, axes = canvas(len(means), 1, 7.2)
+    told = []
+    for ax, (name, mean) in zip(axes.flat, means.items(), strict=True):
+        off = mean - mean.mean(0)
+        for colour, marker, (label, k) in zip(SERIES, "osD^", classes.items(), strict=False):
+            ax.plot(range(1, off.shape[1] + 1), off[k], marker, color=colour, markersize=7, label=label)
+        channels(ax, off.shape[1])
+        ax.set_title(f"block {name}")
+        apart = (off.amax(0) - off.amin(0)).max()
+        told.append(f"block {name}, classes at most {rounded(apart)} apart")
+    axes[-1, 0].set_xlabel("channel")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(classes))
+    figure.supylabel("class's mean gate less all classes' mean", fontsize=16)
+    return Picture(figure, f"Mean gates by class. {'; '.join(told)}.")
+
+
+@styled
+def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]) -> Picture:
+    """Mean and standard deviation over one class's images, less all classes' mean: the paper's Fig. 7."""
+    figure, axes = canvas(len(statistics), 1, 7.2)
+    told = []
+    for ax, (name, s) in zip(axes.flat, statistics.items(), strict=True):
+        x = np.arange(1, s.mean.shape[1] + 1)
+        for place, colour, (label, k) in zip((-0.17, 0.17), (BLUE, ORANGE), classes.items(), strict=True):
+            off = s.mean[k] - s.mean.mean(0)
+            ax.errorbar(x + place, off, s.spread[k], fmt="o", color=colour, markersize=5, label=label)
+            told.append(f"block {name}, {label}, {rounded(s.spread[k].mean())}")
+        channels(ax, len(x))
+        ax.set_title(f"block {name}")
+    axes[-1, 0].set_xlabel("channel")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(classes))
+    figure.supylabel("gate less all classes' mean", fontsize=16)
+    return Picture(figure, f"Standard deviation within a class, mean of the channels: {'; '.join(told)}.")
+
+
+@styled
+def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
+    """The gates' spread by block, (seeds, blocks, 2): all of it, and along the first component; by epoch."""
+    seeds = len(next(iter(frames.values())))
+    figure, axes = canvas(seeds, len(frames), 7.0, sharex=True, sharey=True)
+    for column, (epoch, of_seed) in enumerate(frames.items()):
+        for ax, values in zip(axes[:, column], of_seed, strict=True):
+            ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
+            ax.bar(range(len(ticks)), values[:, 1], color=BLUE, width=0.85, label="along one direction")
+            ax.set_xticks([0, 3, 6], [ticks[k] for k in (0, 3, 6)], fontsize=14)
+        axes[0, column].set_title(f"epoch {epoch}")
+    for number, ax in enumerate(axes[:, 0]):
+        ax.set_ylabel(f"seed {number}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    told = [f"epoch {epoch}, {rounded(v[..., 0].mean())}" for epoch, v in frames.items()]
+    return Picture(
+        figure, f"Spread of the gates between images, mean of blocks and seeds: {'; '.join(told)}."
+    )
+
+
+@styled
+def acted(pictures: Mapping[str, Mapping[str, Tensor]], scale: float) -> Picture:
+    """A row of maps (H, W), or a photo (3, H, W), for each name; all maps on one scale, up to `scale`."""
+    columns = len(next(iter(pictures.values())))
+    figure, axes = canvas(len(pictures), columns, 7.0)
+    for line, row in zip(axes, pictures.values(), strict=True):
+        for ax, (title, map_) in zip(line, row.items(), strict=True):
+            image(ax, map_, title, **({} if map_.ndim == 3 else {"vmin": 0, "vmax": scale}))
+    told = [
+        f"{name}, {title} {rounded(map_.mean())}"
+        for name, row in pictures.items()
+        for title, map_ in row.items()
+        if map_.ndim == 2
+    ]
+    return Picture(figure, f"Maps on one scale, their means: {'; '.join(told)}.")
