@@ -28,15 +28,17 @@ Interval = tuple[float, float, float]
 @styled
 def together(deviations: Mapping[str, Tensor]) -> Picture:
     """How far each gate is from its channel's mean, (images, C) a block, in the order that is given."""
-    figure, axes = canvas(1, len(deviations), 5.4)
+    figure, axes = canvas(1, len(deviations), 4.2)
     told = []
     for ax, (name, off) in zip(axes.flat, deviations.items(), strict=True):
         largest = float(off.abs().quantile(0.99))
-        drawn = ax.imshow(off.numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
+        drawn = ax.imshow(
+            off[:: max(1, len(off) // 100)].numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto"
+        )
         ax.set(title=f"block {name}", xlabel="channels", xticks=[], yticks=[])
         figure.colorbar(drawn, ax=ax, label="gate less its channel's mean")
         told.append(f"block {name}, ±{rounded(largest)}")
-    axes[0, 0].set_ylabel(f"{len(off):,} images")
+    axes[0, 0].set_ylabel("images, by their setting")
     return Picture(figure, f"Gates less their channel's mean, images by channels: {'; '.join(told)}.")
 
 
@@ -49,7 +51,7 @@ def by_block(
     ends: tuple[float, float | None] = (0, None),
 ) -> Picture:
     """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line."""
-    figure, axes = canvas(1, 1, 5.2)
+    figure, axes = canvas(1, 1, 4.6)
     ax = axes[0, 0]
     width = 0.75 / len(groups)
     told = []
@@ -57,7 +59,7 @@ def by_block(
         middle = (k - (len(groups) - 1) / 2) * width
         for block, seeds in enumerate(values.T):
             x = block + middle + np.linspace(-0.3, 0.3, len(seeds)) * width * (len(seeds) > 1)
-            ax.plot(x, seeds, "o", color=colour, markersize=8, alpha=0.75, label=name if not block else None)
+            ax.plot(x, seeds, "o", color=colour, markersize=7, label=name if not block else None)
             ax.hlines(float(seeds.mean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
                       color=colour, linewidth=3)  # fmt: skip
         told.append(f"{name}, means {', '.join(rounded(v) for v in values.mean(0))}")
@@ -73,8 +75,8 @@ def by_block(
 
 @styled
 def dimmers(axes_: Mapping[str, Tensor], scores: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
-    """What a block's first component moves, (C,), a dot a channel; and each class's mean score, (classes,)."""
-    figure, axes = canvas(2, len(axes_), 7.2, height_ratios=(1, 1.5))
+    """What a block's first component moves, (C,), a dot a channel; each class's mean score, (classes,)."""
+    figure, axes = canvas(2, len(axes_), 6.6, height_ratios=(1, 1.6))
     told = []
     for column, (name, of_channel) in enumerate(axes_.items()):
         ax = axes[0, column]
@@ -102,7 +104,7 @@ def intervals(
     differences: Mapping[str, Tensor], found: Mapping[str, Interval], label: str, colour: str = BLUE
 ) -> Picture:
     """A line for each name: every seed as a small dot, their mean and its interval; zero is marked."""
-    figure, axes = canvas(1, 1, 1.4 + 0.5 * len(found))
+    figure, axes = canvas(1, 1, 1.4 + 0.42 * len(found))
     ax = axes[0, 0]
     for y, (name, (mean, low, high)) in enumerate(found.items()):
         ax.plot(differences[name], [y + 0.22] * len(differences[name]), "o", color=GREY, markersize=5)
@@ -120,20 +122,24 @@ def intervals(
 
 
 @styled
-def lines_of_dots(rows: Mapping[str, Sequence[float] | Tensor], label: str) -> Picture:
-    """A line for each name, a dot for each seed, and their mean in numbers."""
-    figure, axes = canvas(1, 1, 1.4 + 0.5 * len(rows))
+def read_out(rows: Mapping[str, Sequence[Tensor]], label: str, kinds: Sequence[str]) -> Picture:
+    """A line for each name, a colour for each kind, a dot for each seed, (seeds,); means in numbers."""
+    figure, axes = canvas(1, 1, 1.5 + 0.42 * len(rows))
     ax = axes[0, 0]
     told = []
-    for y, (name, values) in enumerate(rows.items()):
-        mean = sum(float(v) for v in values) / len(values)
-        ax.plot(values, [y] * len(values), "o", color=BLUE, markersize=10, alpha=0.5)
-        ax.annotate(f"{mean:.0f}", (max(values), y), xytext=(14, 0), textcoords="offset points", va="center")
-        told.append(f"{name} {mean:.0f}")
+    for y, (name, of_kinds) in enumerate(rows.items()):
+        for kind, values, colour, up in zip(kinds, of_kinds, SERIES, (-0.17, 0.17), strict=False):
+            ax.plot(
+                values, [y + up] * len(values), "o", color=colour, markersize=8, label=None if y else kind
+            )
+        told.append(f"{name} {' and '.join(f'{float(values.mean()):.0f}' for values in of_kinds)}")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=label, xlim=(0, 100))
     ax.grid(axis="x", color="#dddddd")
-    return Picture(figure, f"{label[0].upper()}{label[1:]}, means over seeds: {'; '.join(told)}.")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return Picture(
+        figure, f"{label[0].upper()}{label[1:]}, {' and '.join(kinds)}, means over seeds: {'; '.join(told)}."
+    )
 
 
 def channels(ax: Axes, count: int) -> None:
@@ -144,8 +150,8 @@ def channels(ax: Axes, count: int) -> None:
 
 @styled
 def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture:
-    """How far each class's mean gate, (classes, C) a block, lies from all classes' mean: the paper's Fig. 6."""
-    figure, axes = canvas(len(means), 1, 7.2)
+    """How far each class's mean gate, (classes, C) a block, lies from that of all: the paper's Fig. 6."""
+    figure, axes = canvas(len(means), 1, 6.4)
     told = []
     for ax, (name, mean) in zip(axes.flat, means.items(), strict=True):
         off = mean - mean.mean(0)
@@ -164,7 +170,7 @@ def by_class(means: Mapping[str, Tensor], classes: Mapping[str, int]) -> Picture
 @styled
 def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]) -> Picture:
     """Mean and standard deviation over one class's images, less all classes' mean: the paper's Fig. 7."""
-    figure, axes = canvas(len(statistics), 1, 7.2)
+    figure, axes = canvas(len(statistics), 1, 1.5 + 2.2 * len(statistics))
     told = []
     for ax, (name, s) in zip(axes.flat, statistics.items(), strict=True):
         x = np.arange(1, s.mean.shape[1] + 1)
@@ -184,7 +190,7 @@ def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]
 def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
     """The gates' spread by block, (seeds, blocks, 2): all of it, and along the first component; by epoch."""
     seeds = len(next(iter(frames.values())))
-    figure, axes = canvas(seeds, len(frames), 7.0, sharex=True, sharey=True)
+    figure, axes = canvas(seeds, len(frames), 5.6, sharex=True, sharey=True)
     for column, (epoch, of_seed) in enumerate(frames.items()):
         for ax, values in zip(axes[:, column], of_seed, strict=True):
             ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
@@ -201,17 +207,28 @@ def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
 
 
 @styled
-def acted(pictures: Mapping[str, Mapping[str, Tensor]], scale: float) -> Picture:
-    """A row of maps (H, W), or a photo (3, H, W), for each name; all maps on one scale, up to `scale`."""
-    columns = len(next(iter(pictures.values())))
-    figure, axes = canvas(len(pictures), columns, 7.0)
-    for line, row in zip(axes, pictures.values(), strict=True):
-        for ax, (title, map_) in zip(line, row.items(), strict=True):
-            image(ax, map_, title, **({} if map_.ndim == 3 else {"vmin": 0, "vmax": scale}))
-    told = [
-        f"{name}, {title} {rounded(map_.mean())}"
-        for name, row in pictures.items()
-        for title, map_ in row.items()
-        if map_.ndim == 2
-    ]
-    return Picture(figure, f"Maps on one scale, their means: {'; '.join(told)}.")
+def acted(photos: Tensor, u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
+    """Two photos, a channel's map of each, (2, H, W), gated by its own and by the other photo's gate, (2,).
+
+    own, swapped: the channel behind the block, (2, H, W), with either gate. All maps are on one scale.
+    """
+    figure, axes = canvas(2, 6, 3.9)
+    scale = float(u.abs().quantile(0.98))
+    told = []
+    for k, name in enumerate(("temple", "flower")):
+        mine, other = float(gate[k]), float(gate[1 - k])
+        image(axes[k, 0], (photos[k, :, ::2, ::2] * 12).round() / 12, name)
+        maps = {
+            "before": u[k],
+            f"own gate, {mine:.2f}": mine * u[k],
+            f"other's gate, {other:.2f}": other * u[k],
+            "behind, own": own[k],
+            "behind, other's": swapped[k],
+        }
+        for ax, (title, of) in zip(axes[k, 1:], maps.items(), strict=True):
+            steps = (of / scale * 6).round() / 6  # few shades, for a small file
+            image(ax, steps, title, cmap=SIGNED, vmin=-1, vmax=1)
+        told.append(
+            f"{name}, {', '.join(f'{title} {rounded(of.abs().mean())}' for title, of in maps.items())}"
+        )
+    return Picture(figure, f"One channel's maps, all on one scale; mean sizes: {'; '.join(told)}.")

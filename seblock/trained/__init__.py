@@ -1,10 +1,13 @@
 """What was trained in advance: weights (safetensors) and results over seeds (CSV), by tools/trained.py."""
 
 import csv
+import functools
+import math
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
@@ -53,3 +56,47 @@ def number(text: str) -> float | str:
         return float(text or "nan")
     except ValueError:
         return text
+
+
+@functools.cache
+def _cached(name: str) -> list[dict[str, float | str]]:
+    return table(name)
+
+
+def by_block(
+    name: str,
+    column: str,
+    network: str = "se_resnet20",
+    epochs: int = 6,
+    gate_decay: float | None = None,
+    beta: float = 0,
+    epoch: int | None = None,
+) -> Tensor:
+    """A column of a table of gates: (seeds, blocks), seeds from 0 up, blocks in order.
+
+    gate_decay, beta: of the runs in which one of them was changed. epoch: after that one, not after the last,
+    which only `fleet_gates` has, for 24 epochs. Raises ValueError if there are no such rows.
+    """
+    unchanged = {"gate_decay": math.nan, "beta": 0.0}
+    wanted = (network, epochs, -1 if gate_decay is None else gate_decay, beta)
+    found: dict[int, list[float]] = {}
+    for row in _cached(name):
+        row = {**unchanged, **row}
+        decay = float(row["gate_decay"])
+        of = (row["network"], row["epochs"], -1 if math.isnan(decay) else decay, row["beta"])
+        if of == wanted and row.get("epoch", epochs) == (epoch or epochs):
+            found.setdefault(int(float(row["seed"])), []).append(float(row[column]))
+    if not found:
+        raise ValueError(f"{name} has no rows of {network} with {epochs} epochs and these settings")
+    return torch.tensor([found[seed] for seed in sorted(found)])
+
+
+def class_means(network: str = "se_resnet20", epochs: int = 6) -> list[list[Tensor]]:
+    """Each class's mean gates over all test images: seed by seed and block by block, (classes, C) each."""
+    found: dict[int, dict[str, list[list[float]]]] = {}
+    for row in _cached("fleet_classes"):
+        unchanged = math.isnan(float(row["gate_decay"])) and row["beta"] == 0
+        if unchanged and (row["network"], row["epochs"]) == (network, epochs):
+            of_block = found.setdefault(int(float(row["seed"])), {}).setdefault(str(row["gate"]), [])
+            of_block.append([float(value) for value in str(row["means"]).split()])
+    return [[torch.tensor(rows) for rows in found[seed].values()] for seed in sorted(found)]
