@@ -574,7 +574,7 @@ ANSWERS = {
     "08_gradients": "cacbb",
     "09_context_decides": "bbabb",
     "10_cifar10": "ab",
-    "11_learned_gates": "babbc",
+    "12_one_dimmer": "bcba",
 }
 
 

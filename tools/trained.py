@@ -282,7 +282,7 @@ class Change(NamedTuple):
 def changes(s: list[Tensor], s_train: list[Tensor], y: Tensor, y_train: Tensor) -> list[Change]:
     """All interventions: means and components from training images, shuffles over the test images."""
     every = range(len(BLOCKS))
-    parts = {"": every, **{f"stage {stage + 1}": range(3 * stage, 3 * stage + 3) for stage in range(3)}}
+    parts = {"all": every, **{f"stage {stage + 1}": range(3 * stage, 3 * stage + 3) for stage in range(3)}}
     singles = {f"block {name}": range(number, number + 1) for number, name in enumerate(BLOCKS)}
     mean = [of.mean(0) for of in s_train]
     found = [
@@ -294,21 +294,21 @@ def changes(s: list[Tensor], s_train: list[Tensor], y: Tensor, y_train: Tensor) 
         return [of[order] for of in s]
 
     found += [Change("another image's", name, {b: other(0)[b] for b in part}) for name, part in parts.items()]
-    found += [Change("another image's", "", dict(enumerate(other(seed)))) for seed in (1, 2)]
+    found += [Change("another image's", "all", dict(enumerate(other(seed)))) for seed in (1, 2)]
     of_class = [gates.by_class(of, y_train).mean[y].float() for of in s_train]
-    found.append(Change("class's mean", "", dict(enumerate(of_class))))
+    found.append(Change("class's mean", "all", dict(enumerate(of_class))))
     for kept in (1, 2):
         few = []
         for of, middle, of_train in zip(s, mean, s_train, strict=True):
             axes = torch.linalg.svd(of_train - middle, full_matrices=False).Vh[:kept]
             few.append(middle + (of - middle) @ axes.T @ axes)
-        found.append(Change(f"{kept} component" + "s" * (kept > 1), "", dict(enumerate(few))))
+        found.append(Change(f"{kept} component" + "s" * (kept > 1), "all", dict(enumerate(few))))
         if kept == 1:
             rest = [of - one + middle for of, one, middle in zip(s, few, mean, strict=True)]
-            found.append(Change("without component 1", "", dict(enumerate(rest))))
-    found.append(Change("block's mean", "", {b: mean[b].mean().expand_as(mean[b]) for b in every}))
+            found.append(Change("without component 1", "all", dict(enumerate(rest))))
+    found.append(Change("block's mean", "all", {b: mean[b].mean().expand_as(mean[b]) for b in every}))
     found += [
-        Change(name, "", {b: torch.full_like(mean[b], value) for b in every})
+        Change(name, "all", {b: torch.full_like(mean[b], value) for b in every})
         for name, value in (("one half", 0.5), ("one", 1.0))
     ]
     return found
@@ -450,16 +450,16 @@ def examine(directory: Path, weights: Path, network_name: str) -> dict[str, Any]
     s, s_train = excite_all(network, z), excite_all(network, z_train)
     wanted = changes(s, s_train, y, train_.y[:IMAGES])
     answers = [own, *answer_all(fused, x, wanted)]
-    told = [("own", ""), *((change.what, change.within) for change in wanted)]
+    told = [("own", "all"), *((change.what, change.within) for change in wanted)]
     for change in (
-        Change("own", "", {}),
-        *(change for change in wanted if change.what in ("one", "channel's mean") and not change.within),
+        Change("own", "all", {}),
+        *(change for change in wanted if change.what in ("one", "channel's mean") and change.within == "all"),
     ):
         anew = copy.deepcopy(network)
         with given(anew, change.s):
             measure_batch_norms(anew, train_.x[:IMAGES])
             answers.append(torch.cat([anew(cifar10.normalise(batch)).argmax(1) for batch in x.split(100)]))
-        told.append((f"{change.what}, BatchNorm anew", ""))
+        told.append((f"{change.what}, BatchNorm anew", "all"))
     right = own == y
     worth = [
         {
