@@ -28,12 +28,12 @@ Interval = tuple[float, float, float]
 @styled
 def together(deviations: Mapping[str, Tensor]) -> Picture:
     """How far each gate is from its channel's mean, (images, C) a block, in the order that is given."""
-    figure, axes = canvas(1, len(deviations), 4.2)
+    figure, axes = canvas(1, len(deviations), 3.9)
     told = []
     for ax, (name, off) in zip(axes.flat, deviations.items(), strict=True):
         largest = float(off.abs().quantile(0.99))
         drawn = ax.imshow(
-            off[:: max(1, len(off) // 100)].numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto"
+            off[:: max(1, len(off) // 60)].numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto"
         )
         ax.set(title=f"block {name}", xlabel="channels", xticks=[], yticks=[])
         figure.colorbar(drawn, ax=ax, label="gate less its channel's mean")
@@ -207,25 +207,23 @@ def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
 
 
 @styled
-def acted(photos: Tensor, u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
-    """Two photos, a channel's map of each, (2, H, W), gated by its own and by the other photo's gate, (2,).
+def acted(u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
+    """A channel's map of both photos, (2, H, W), gated by its own and by the other photo's gate, (2,).
 
     own, swapped: the channel behind the block, (2, H, W), with either gate. All maps are on one scale.
     """
-    figure, axes = canvas(2, 6, 3.9)
+    figure, axes = canvas(2, 5, 4.2)
     scale = float(u.abs().quantile(0.98))
     told = []
     for k, name in enumerate(("temple", "flower")):
-        mine, other = float(gate[k]), float(gate[1 - k])
-        image(axes[k, 0], (photos[k, :, ::2, ::2] * 12).round() / 12, name)
         maps = {
-            "before": u[k],
-            f"own gate, {mine:.2f}": mine * u[k],
-            f"other's gate, {other:.2f}": other * u[k],
+            "before the gate": u[k],
+            f"own gate, {float(gate[k]):.2f}": gate[k] * u[k],
+            f"other's, {float(gate[1 - k]):.2f}": gate[1 - k] * u[k],
             "behind, own": own[k],
             "behind, other's": swapped[k],
         }
-        for ax, (title, of) in zip(axes[k, 1:], maps.items(), strict=True):
+        for ax, (title, of) in zip(axes[k], maps.items(), strict=True):
             steps = (of / scale * 6).round() / 6  # few shades, for a small file
             image(ax, steps, title, cmap=SIGNED, vmin=-1, vmax=1)
         told.append(
