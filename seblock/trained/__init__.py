@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import math
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +62,19 @@ def _cached(name: str) -> list[dict[str, float | str]]:
     return table(name)
 
 
+def select(name: str, **wanted: float | str | None) -> list[Row]:
+    """The rows of a table whose columns hold what is wanted; None stands for an empty field.
+
+    `select("fleet_runs", network="se_resnet20", epochs=6, epoch=6, gate_decay=None)`. Raises KeyError for a
+    column that the table does not have.
+    """
+
+    def fits(value: float | str, asked: float | str | None) -> bool:
+        return value != value if asked is None else value == asked  # only NaN differs from itself
+
+    return [row for row in _cached(name) if all(fits(row[key], asked) for key, asked in wanted.items())]
+
+
 def by_block(
     name: str,
     column: str,
@@ -77,15 +89,10 @@ def by_block(
     gate_decay, beta: of the runs in which one of them was changed. epoch: after that one, not after the last,
     which only `fleet_gates` has, for 24 epochs. Raises ValueError if there are no such rows.
     """
-    unchanged = {"gate_decay": math.nan, "beta": 0.0}
-    wanted = (network, epochs, -1 if gate_decay is None else gate_decay, beta)
-    found: dict[int, list[float]] = {}
-    for row in _cached(name):
-        row = {**unchanged, **row}
-        decay = float(row["gate_decay"])
-        of = (row["network"], row["epochs"], -1 if math.isnan(decay) else decay, row["beta"])
-        if of == wanted and row.get("epoch", epochs) == (epoch or epochs):
-            found.setdefault(int(float(row["seed"])), []).append(float(row[column]))
+    wanted: dict[str, float | str | None] = {"network": network, "epochs": epochs}
+    if name.startswith("fleet"):
+        wanted |= {"gate_decay": gate_decay, "beta": beta, "epoch": epoch or epochs}
+    found = group(select(name, **wanted), "seed", column)
     if not found:
         raise ValueError(f"{name} has no rows of {network} with {epochs} epochs and these settings")
     return torch.tensor([found[seed] for seed in sorted(found)])
@@ -93,10 +100,12 @@ def by_block(
 
 def class_means(network: str = "se_resnet20", epochs: int = 6) -> list[list[Tensor]]:
     """Each class's mean gates over all test images: seed by seed and block by block, (classes, C) each."""
-    found: dict[int, dict[str, list[list[float]]]] = {}
-    for row in _cached("fleet_classes"):
-        unchanged = math.isnan(float(row["gate_decay"])) and row["beta"] == 0
-        if unchanged and (row["network"], row["epochs"]) == (network, epochs):
-            of_block = found.setdefault(int(float(row["seed"])), {}).setdefault(str(row["gate"]), [])
-            of_block.append([float(value) for value in str(row["means"]).split()])
-    return [[torch.tensor(rows) for rows in found[seed].values()] for seed in sorted(found)]
+    rows = select("fleet_classes", network=network, epochs=epochs, gate_decay=None, beta=0)
+    by_seed = group(rows, "seed")
+    return [
+        [
+            torch.tensor([[float(value) for value in means.split()] for means in of_block])
+            for of_block in group(by_seed[seed], "gate", "means").values()
+        ]
+        for seed in sorted(by_seed)
+    ]
