@@ -78,7 +78,13 @@ REASONS: dict[str, dict[str, str]] = {
         "170": "megabytes of the archive",
     },
     "12_one_dimmer.ipynb": {
+        "30 %": "a wrong answer to choose from",
+        "70 %": "the right one, of the figure's 69, rounded",
+        "90 %": "a wrong answer to choose from",
+        "2,000": "images of each part, as the tool has it",
+        "45 %": "the right answer, of the figure's 43, rounded",
         "24": "epochs of the shown network",
+        "64": "channels of the last stage",
     },
     "03_squeeze.ipynb": {"16": "bits of a float16", "32": "bits of a float32"},
 }

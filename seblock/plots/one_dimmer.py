@@ -51,9 +51,10 @@ def by_block(
     ends: tuple[float, float | None] = (0, None),
 ) -> Picture:
     """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line."""
-    figure, axes = canvas(1, 1, 4.6)
+    figure, axes = canvas(1, 1, 4.3)
     ax = axes[0, 0]
     width = 0.75 / len(groups)
+    unit = " %" if label.endswith("%") else ""
     told = []
     for k, ((name, values), colour) in enumerate(zip(groups.items(), SERIES, strict=False)):
         middle = (k - (len(groups) - 1) / 2) * width
@@ -62,7 +63,7 @@ def by_block(
             ax.plot(x, seeds, "o", color=colour, markersize=7, label=name if not block else None)
             ax.hlines(float(seeds.mean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
                       color=colour, linewidth=3)  # fmt: skip
-        told.append(f"{name}, means {', '.join(rounded(v) for v in values.mean(0))}")
+        told.append(f"{name}, means {', '.join(rounded(v) + unit for v in values.mean(0))}")
     if dashed:
         ax.axhline(dashed[1], color=RED, linestyle="--", label=dashed[0])
     for block in range(1, len(ticks)):
@@ -132,7 +133,7 @@ def read_out(rows: Mapping[str, Sequence[Tensor]], label: str, kinds: Sequence[s
             ax.plot(
                 values, [y + up] * len(values), "o", color=colour, markersize=8, label=None if y else kind
             )
-        told.append(f"{name} {' and '.join(f'{float(values.mean()):.0f}' for values in of_kinds)}")
+        told.append(f"{name} {' and '.join(f'{float(values.mean()):.0f} %' for values in of_kinds)}")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=label, xlim=(0, 100))
     ax.grid(axis="x", color="#dddddd")
@@ -176,7 +177,9 @@ def within_classes(statistics: Mapping[str, ByClass], classes: Mapping[str, int]
         x = np.arange(1, s.mean.shape[1] + 1)
         for place, colour, (label, k) in zip((-0.17, 0.17), (BLUE, ORANGE), classes.items(), strict=True):
             off = s.mean[k] - s.mean.mean(0)
-            ax.errorbar(x + place, off, s.spread[k], fmt="o", color=colour, markersize=5, label=label)
+            ax.errorbar(
+                x + place, off.numpy(), s.spread[k].numpy(), fmt="o", color=colour, markersize=5, label=label
+            )
             told.append(f"block {name}, {label}, {rounded(s.spread[k].mean())}")
         channels(ax, len(x))
         ax.set_title(f"block {name}")
@@ -192,7 +195,7 @@ def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
     seeds = len(next(iter(frames.values())))
     figure, axes = canvas(seeds, len(frames), 5.6, sharex=True, sharey=True)
     for column, (epoch, of_seed) in enumerate(frames.items()):
-        for ax, values in zip(axes[:, column], of_seed, strict=True):
+        for ax, values in zip(axes[:, column], of_seed.numpy(), strict=True):
             ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
             ax.bar(range(len(ticks)), values[:, 1], color=BLUE, width=0.85, label="along one direction")
             ax.set_xticks([0, 3, 6], [ticks[k] for k in (0, 3, 6)], fontsize=14)
