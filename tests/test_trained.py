@@ -88,7 +88,7 @@ def test_every_examined_network_has_the_same_rows_and_its_counts_agree() -> None
     found = trained.group(rows, lambda row: (row["epochs"], row["seed"]))
     assert {(24, 0), (24, 1), (24, 2)} < set(found)
     (kinds,) = {tuple((row["gates"], row["within"]) for row in of) for of in found.values()}
-    assert len(kinds) == 31
+    assert len(kinds) == 30
     assert kinds[0] == ("own", "all")
     for of in found.values():
         for row in of:
