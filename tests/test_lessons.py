@@ -642,9 +642,9 @@ ANSWERS = {
     "08_gradients": "cacc",
     "09_context_decides": "cabbc",
     "10_cifar10": "cb",
-    "11_learned_gates": "babbc",
-    "14_speed": "abca",
     "11_text_scanner": "bacc",
+    "12_one_dimmer": "bcba",
+    "14_speed": "abca",
 }
 
 

@@ -1,13 +1,18 @@
 """What was trained in advance: whole, small enough, and what the tables say of it."""
 
+import copy
+import importlib.util
 import math
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
-from seblock import blocks, functional, networks, puzzles, trained
+from seblock import blocks, cifar10, functional, gates, networks, puzzles, trained
 
+ROOT = Path(__file__).parents[1]
 SE = partial(blocks.SqEx, reduction=4)
 PAINTERS = {
     "painter_plain": ("plain", puzzles.painter),
@@ -59,21 +64,94 @@ def test_runs_are_those_of_the_common_recipe_by_seed_and_end_with_their_last_epo
     assert trained.runs("resnet20", 7) == {}
 
 
-@pytest.mark.parametrize("name", ["se_resnet20_6", "se_resnet20_24"])
+SHIPPED = [path.stem for path in trained.FOLDER.glob("fleet_*.safetensors")]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_resnets_load_and_answer(name: str) -> None:
-    network = trained.load(networks.build(name.rpartition("_")[0]), name)
+    network = trained.load(networks.build(name.removeprefix("fleet_").rsplit("_", 2)[0]), name)
     with torch.no_grad():
         assert network(torch.randn(2, 3, 32, 32)).isfinite().all()
 
 
-def test_the_shipped_gates_are_what_the_shipped_weights_make_of_the_shipped_means() -> None:
-    held, weights = trained.tensors("gates"), trained.tensors("se_resnet20_24")
-    names = [name.removeprefix("s.") for name in held if name.startswith("s.")]
-    assert len(names) == 9
-    for name in names:
-        w1, w2 = weights[f"{name}.fc.0.weight"], weights[f"{name}.fc.2.weight"]
-        s = functional.excite(held[f"z.{name}"].float(), w1, w2)
-        torch.testing.assert_close(s, held[f"s.{name}"].float(), atol=4e-3, rtol=0)
+@pytest.mark.parametrize("epochs", [6, 24])
+def test_the_gates_that_follow_from_the_shipped_means_are_those_of_the_tables(epochs: int) -> None:
+    held, weights = trained.tensors("squeezed"), trained.tensors(f"fleet_se_resnet20_{epochs}_0")
+    rows = [row for row in trained.table("components") if (row["epochs"], row["seed"]) == (epochs, 0)]
+    assert [str(row["block"]) for row in rows] == [f"{i}.{j}" for i in (1, 2, 3) for j in (1, 2, 3)]
+    for row in rows:
+        stage, block = (int(part) - 1 for part in str(row["block"]).split("."))
+        fc = f"stages.{stage}.{block}.gates.standard.fc"
+        z = held[f"{epochs}.{row['block']}"].float()
+        s = functional.excite(z, weights[f"{fc}.0.weight"], weights[f"{fc}.2.weight"]).double()
+        assert s.std(0).mean().item() == pytest.approx(row["spread of s"], rel=0.01, abs=1e-5)
+        squares = torch.linalg.svdvals(s - s.mean(0)).square()
+        assert (squares[0] / squares.sum()).item() == pytest.approx(row["component 1"], abs=2e-3)
+
+
+def test_every_examined_network_has_the_same_rows_and_its_counts_agree() -> None:
+    rows = trained.table("interventions")
+    found = trained.group(rows, lambda row: (row["epochs"], row["seed"]))
+    assert {(24, 0), (24, 1), (24, 2)} < set(found)
+    (kinds,) = {tuple((row["gates"], row["within"]) for row in of) for of in found.values()}
+    assert len(kinds) == 30
+    assert kinds[0] == ("own", "all")
+    for of in found.values():
+        for row in of:
+            assert row["right"] == of[0]["right"] + row["won"] - row["lost"]
+    for name, of_one in (("components", 9), ("readouts", 42)):
+        by_run = trained.group(trained.table(name), lambda row: (row["epochs"], row["seed"]))
+        assert set(by_run) >= set(found)
+        assert {len(of) for of in by_run.values()} == {of_one}
+    assert len({run for run in by_run if run[0] == 24}) == 3
+
+
+def test_a_column_of_gates_is_found_by_network_epochs_and_change() -> None:
+    assert trained.by_block("fleet_gates", "mean").shape == (12, 9)
+    assert trained.by_block("fleet_gates", "mean", epochs=24, epoch=3).shape == (3, 9)
+    (row,) = (
+        row
+        for row in trained.table("fleet_gates")
+        if (row["gate_decay"], row["seed"], row["gate"]) == (0, 2, "stages.1.2.gates.standard")
+    )
+    assert trained.by_block("fleet_gates", "between images", gate_decay=0)[2, 5].item() == pytest.approx(
+        row["between images"]
+    )
+    with pytest.raises(ValueError, match="no rows of resnet20"):
+        trained.by_block("fleet_gates", "mean", "resnet20")
+
+
+def test_classes_means_average_to_the_block_s_mean() -> None:
+    for epochs in (6, 24):
+        means = trained.by_block("fleet_gates", "mean", epochs=epochs)
+        for of_seed, expected in zip(trained.class_means(epochs=epochs), means, strict=False):
+            assert [of.shape[0] for of in of_seed] == [10] * 9
+            found = torch.stack([of.mean() for of in of_seed])
+            torch.testing.assert_close(found, expected, atol=2e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_the_tool_s_answers_with_other_gates_are_the_package_s() -> None:
+    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "trained.py")
+    assert spec
+    assert spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    network = trained.load(networks.build("se_resnet20"), "fleet_se_resnet20_6_0")
+    draw = torch.Generator().manual_seed(0)
+    x = interpolate(255 * torch.rand(120, 3, 4, 4, generator=draw), size=(32, 32), mode="bilinear")
+    fused = tool.fuse(copy.deepcopy(network))
+    z, own = tool.squeeze_all(fused, x)
+    assert torch.equal(own, network(cifar10.normalise(x)).argmax(1))
+    assert len(own.unique()) > 2
+    s = tool.excite_all(network, z)
+    names = [f"stages.{stage}.{block}.gates.standard" for stage in range(3) for block in range(3)]
+    for blocks_ in ([0], [4, 5], list(range(9))):
+        other = {b: s[b].flip(0) * 1.5 for b in blocks_}
+        (answers,) = tool.answer_all(fused, x, [tool.Change("", "", other)])
+        with gates.replaced(network, {names[b]: rows for b, rows in other.items()}):
+            assert torch.equal(answers, network(cifar10.normalise(x)).argmax(1))
+    assert torch.equal(tool.squeeze_all(fused, x)[1], own), "its gates are its own again"
 
 
 def test_a_field_that_reads_as_a_number_is_one_and_an_empty_one_is_no_number() -> None:

@@ -2,19 +2,21 @@
 
 python tools/trained.py puzzles            two hundred small networks, an hour and a half on two cores
 python tools/trained.py cifar10 RUNS       from the directories that `python -m seblock.train` left in RUNS
-python tools/trained.py gates DATA RUNS    the same, with CIFAR-10's binary version in DATA
+python tools/trained.py gates DATA RUNS    what the gates of the fleet's networks in RUNS do
 """
 
 import argparse
+import copy
 import csv
 import dataclasses
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +24,11 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from seblock import blocks, cifar10, cost, functional, gates, networks, puzzles, train
 from seblock.trained import FOLDER
@@ -249,94 +255,333 @@ def keep_cifar10(runs: Path) -> None:
         save_file(weights, FOLDER / f"{network}_{epochs}.safetensors")
 
 
-def measure_batch_norms(network: nn.Module, images: cifar10.Images) -> None:
-    """Measure the means and spreads of every BatchNorm anew, on 100 batches as they come."""
+# What the fleet's trained gates do
+
+
+BLOCKS = [f"{stage}.{block}" for stage in (1, 2, 3) for block in (1, 2, 3)]
+"""A ResNet-20's residual blocks: stage, and block in it."""
+
+SHOWN = (24, 6)
+"""The epochs of the two networks, of seed 0, of which means of 2,000 test images are shipped."""
+
+IMAGES = 2000
+"""So many test images are asked, and so many others serve to measure, to fit a read-out, to count anew."""
+
+
+class Given(nn.Module):
+    """x̃_c = s_c · u_c with s given: (C,), or a row an image, (N, C)."""
+
+    def __init__(self, s: Tensor) -> None:
+        super().__init__()
+        self.s = s
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.s[..., None, None].to(x)
+
+
+@contextmanager
+def given(network: nn.Module, s: Mapping[int, Tensor]) -> Iterator[None]:
+    """While it lasts, the blocks of these numbers have these gates: as `gates.replaced`, and faster."""
+    places = {number: residual_blocks(network)[number].gates for number in s}
+    own = {number: place["standard"] for number, place in places.items()}
+    try:
+        for number, place in places.items():
+            place["standard"] = Given(s[number])
+        yield
+    finally:
+        for number, place in places.items():
+            place["standard"] = own[number]
+
+
+def residual_blocks(network: nn.Module) -> list[Any]:
+    """All residual blocks, in order."""
+    return [module for module in network.modules() if isinstance(module, networks.ResidualBlock)]
+
+
+def fuse(network: Any) -> nn.Module:
+    """The network in evaluation mode with each BatchNorm in the convolution before it: the same answers."""
+    for sequence in list(network.modules()):
+        if isinstance(sequence, nn.Sequential):
+            for number, (conv, norm) in enumerate(pairwise(list(sequence))):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    sequence[number] = fuse_conv_bn_eval(conv.eval(), norm.eval())
+                    sequence[number + 1] = nn.Identity()
+    fused: nn.Module = network.to(memory_format=torch.channels_last).eval()
+    return fused
+
+
+def squeeze_all(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """z of every block, (images, C) each, and the answers, (images,): x as bytes."""
+    z: list[list[Tensor]] = [[] for _ in BLOCKS]
+    answers = []
+    for batch in x.split(100):
+        h = network.stem(cifar10.normalise(batch).contiguous(memory_format=torch.channels_last))
+        for number, block in enumerate(residual_blocks(network)):
+            u = block.branch(h)
+            z[number].append(functional.squeeze(u))
+            h = F.relu(block.gates["standard"](u) + block.shortcut(h))
+        answers.append(network.classify(h.mean((2, 3))).argmax(1))
+    return [torch.cat(parts) for parts in z], torch.cat(answers)
+
+
+def excite_all(network: nn.Module, z: Sequence[Tensor]) -> list[Tensor]:
+    """s of every block, from its z."""
+    return [block.gates["standard"].fc(of) for block, of in zip(residual_blocks(network), z, strict=True)]
+
+
+class Change(NamedTuple):
+    """What some blocks' gates are set to, and where."""
+
+    what: str
+    within: str
+    s: dict[int, Tensor]
+
+
+def changes(s: list[Tensor], s_train: list[Tensor], y: Tensor, y_train: Tensor) -> list[Change]:
+    """All interventions: means and components from training images, shuffles over the test images."""
+    every = range(len(BLOCKS))
+    parts = {"all": every, **{f"stage {stage + 1}": range(3 * stage, 3 * stage + 3) for stage in range(3)}}
+    singles = {f"block {name}": range(number, number + 1) for number, name in enumerate(BLOCKS)}
+    mean = [of.mean(0) for of in s_train]
+    found = [
+        Change("channel's mean", name, {b: mean[b] for b in part}) for name, part in (parts | singles).items()
+    ]
+
+    def other(seed: int) -> list[Tensor]:
+        order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+        return [of[order] for of in s]
+
+    found += [Change("another image's", name, {b: other(0)[b] for b in part}) for name, part in parts.items()]
+    found += [Change("another image's", "all", dict(enumerate(other(seed)))) for seed in (1, 2)]
+    of_class = [gates.by_class(of, y_train).mean[y].float() for of in s_train]
+    found.append(Change("class's mean", "all", dict(enumerate(of_class))))
+    for kept in (1, 2):
+        few = []
+        for of, middle, of_train in zip(s, mean, s_train, strict=True):
+            axes = torch.linalg.svd(of_train - middle, full_matrices=False).Vh[:kept]
+            few.append(middle + (of - middle) @ axes.T @ axes)
+        found.append(Change(f"{kept} component" + "s" * (kept > 1), "all", dict(enumerate(few))))
+        if kept == 1:
+            rest = [of - one + middle for of, one, middle in zip(s, few, mean, strict=True)]
+            found.append(Change("without component 1", "all", dict(enumerate(rest))))
+    found.append(Change("block's mean", "all", {b: mean[b].mean().expand_as(mean[b]) for b in every}))
+    found += [
+        Change(name, "all", {b: torch.full_like(mean[b], value) for b in every})
+        for name, value in (("one half", 0.5), ("one", 1.0))
+    ]
+    return found
+
+
+def answer_all(network: Any, x: Tensor, wanted: Sequence[Change]) -> list[Tensor]:
+    """The answers with each change of the gates; what lies before a change is computed once."""
+    answers: list[list[Tensor]] = [[] for _ in wanted]
+    stack = residual_blocks(network)
+    for start in range(0, len(x), 100):
+        rows = slice(start, start + 100)
+        h = network.stem(cifar10.normalise(x[rows]).contiguous(memory_format=torch.channels_last))
+        before = []
+        for block in stack:
+            before.append(h)
+            h = block(h)
+        for number, change in enumerate(wanted):
+            first = min(change.s)
+            h = before[first]
+            with given(network, {b: s[rows] if s.ndim == 2 else s for b, s in change.s.items()}):
+                for block in stack[first:]:
+                    h = block(h)
+            answers[number].append(network.classify(h.mean((2, 3))).argmax(1))
+    return [torch.cat(parts) for parts in answers]
+
+
+def measure_batch_norms(network: nn.Module, x: Tensor) -> None:
+    """Measure the means and spreads of every BatchNorm anew, on these images in batches of 250."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the plain mean over all batches
     network.train()
-    for x in images.x[:12_800].split(128):
-        network(cifar10.normalise(x))
+    for batch in x.split(250):
+        network(cifar10.normalise(batch))
     network.eval()
 
 
-@torch.no_grad()
-def examine(place: Path, directory: Path, closely: bool) -> tuple[list[Row], list[Row], gates.Record]:
-    """One run's network: its accuracy with other gates, its gates' spreads, and the gates themselves.
+def describe(network: nn.Module, z: list[Tensor], s: list[Tensor], images: cifar10.Images) -> list[Row]:
+    """A row a block: the first component of its gates, and what goes with it; what moves the gates."""
+    pixels = images.x.float() / 255
+    light = {
+        "brightness": pixels.mean((1, 2, 3)),
+        "contrast": pixels.mean(1).flatten(1).std(1),
+        "blue less red": (pixels[:, 2] - pixels[:, 0]).mean((1, 2)),
+    }
+    rows = []
+    for name, block, of_z, of_s in zip(BLOCKS, residual_blocks(network), z, s, strict=True):
+        norm, fc = block.branch[4], block.gates["standard"].fc
+        d = (of_z - norm.bias) / norm.weight
+        hidden = fc[1](fc[0](of_z))
+        score, axis = first_component(of_s)
+        down, through = score.double(), (of_s - of_s.mean(0)).double()
+        drawn = []
+        for seed in range(20):
+            torch.manual_seed(seed)
+            drawn.append(share_of_first(blocks.SELayer(of_z.shape[1], of_z.shape[1] // 4).fc(of_z)))
+        within = (through * (of_z - of_z.mean(0))).mean(0) / (of_s.std(0) * of_z.std(0))
+        row = {
+            "block": name,
+            "component 1": share_of_first(of_s),
+            "component 1 of logits": share_of_first(fc[:3](of_z)),
+            "component 1 of z": share_of_first(of_z),
+            "component 1, random weights": sum(drawn) / len(drawn),
+            "hidden units at work": int(((hidden > 0).float().mean(0) > 0.01).sum()),
+            "same sign": max(float((axis > 0).float().mean()), float((axis < 0).float().mean())),
+            "between classes": gates.class_specificity(down[:, None], images.y),
+            "channels whose gate follows z": float((within > 0).float().mean()),
+            "gate with z": float(within.nanmean()),
+            "mean of d": float(d.mean(0).abs().mean()),
+            "spread of d": float(d.std(0).mean()),
+            "spread of z": float(of_z.std(0).mean()),
+            "spread of s": float(of_s.std(0).mean()),
+        }
+        for what, values in light.items():
+            row[what] = abs(float(torch.corrcoef(torch.stack([down, values.double()]))[0, 1]))
+        gamma, beta = norm.weight, norm.bias
+        for what, seen in (
+            ("4 beta", 4 * beta + gamma * d),
+            ("4 d", beta + 4 * gamma * d),
+            ("4 z", 4 * of_z),
+        ):
+            row[f"spread with {what}"] = float(fc(seen).std(0).mean())
+        rows.append({key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()})
+    return rows
 
-    closely: with more kinds of other gates, and stage by stage.
+
+def first_component(s: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image's score on the gates' first principal component, (images,), and its axis, (C,)."""
+    centred = (s - s.mean(0)).double()
+    axis = torch.linalg.svd(centred, full_matrices=False).Vh[0]
+    return centred @ axis, axis
+
+
+def share_of_first(s: Tensor) -> float:
+    """The share of the variance that lies along the first principal component."""
+    squares = torch.linalg.svdvals((s - s.mean(0)).double()).square()
+    return float(squares[0] / squares.sum())
+
+
+def read_out(
+    network: nn.Module, fit: list[Tensor], fit_y: Tensor, test: list[Tensor], test_y: Tensor
+) -> list[Row]:
+    """How well a linear read-out tells the class: from z, the hidden units, or the gates of a block.
+
+    It is fitted to test images that it is not tested on. raw: the numbers as they are, which the penalty
+    hits harder the smaller they are; scaled: each with mean 0 and spread 1. C is the penalty's inverse.
     """
-    run = runs_in(place.parent)[place]
-    settings = train.Settings(**run["settings"])
-    kept = {key: getattr(settings, key) for key in ("network", "epochs", "seed", "gate_decay", "beta")}
-    network = networks.build(settings.network).eval()
-    network.load_state_dict(load_file(place / "weights.safetensors"))
-    test = cifar10.load(directory, "test")
-    batches = zip(cifar10.normalise(test.x).split(500), test.y.split(500), strict=True)
-    recorded = gates.record(network, batches, squeezed=True)
+    rows = []
+    for number, (name, block) in enumerate(zip(BLOCKS, residual_blocks(network), strict=True)):
+        fc = block.gates["standard"].fc
+        kinds = {"z": lambda z: z, "hidden units": fc[:2], "gates": fc}
+        for kind, make in kinds.items():
+            x, x_test = make(fit[number]).double().numpy(), make(test[number]).double().numpy()
+            for scaled in (False, True):
+                for decay in (1.0, 100.0, 10_000.0) if name == "3.3" else (1.0,) if scaled else ():
+                    model: Any = LogisticRegression(C=decay, max_iter=1000)
+                    model = make_pipeline(StandardScaler(), model) if scaled else model
+                    right = model.fit(x, fit_y.numpy()).score(x_test, test_y.numpy())
+                    how = "scaled" if scaled else "raw"
+                    rows.append(
+                        {"block": name, "from": kind, "numbers": how, "C": decay, "right": round(right, 4)}
+                    )
+    return rows
 
-    rows: list[Row] = []
 
-    def note(what: str, within: str, context: AbstractContextManager[None]) -> None:
-        with context:
-            rows.append(
-                {**kept, "gates": what, "within": within, "accuracy": train.evaluate(network, test)[1]}
-            )
+@torch.no_grad()
+def examine(directory: Path, weights: Path, network_name: str, closely: bool) -> dict[str, Any]:
+    """One network of the fleet: rows for the tables, and z of the test images.
 
-    note("own", "", nullcontext())
-    for within in ("", "stages.0", "stages.1", "stages.2") if closely else ("",):
-        note("channel's mean", within, gates.frozen(network, recorded, within))
-        note("another image's", within, gates.shuffled(network, recorded, 0, within))
-        note("one", within, gates.clamped(network, recorded, 1.0, within))
-    if closely:
-        note("one half", "", gates.clamped(network, recorded, 0.5))
-        for seed in (1, 2):
-            note("another image's", "", gates.shuffled(network, recorded, seed))
-        of_class = {name: gates.by_class(s, test.y).mean[test.y] for name, s in recorded.s.items()}
-        note("class's mean", "", gates.replaced(network, of_class))
-        of_block = {name: float(s.float().mean()) for name, s in recorded.s.items()}
-        note("block's mean", "", gates.replaced(network, of_block))
-        with gates.clamped(network, recorded, 1.0):
-            measure_batch_norms(network, cifar10.load(directory, "train"))
-            note("one, BatchNorm anew", "", nullcontext())
+    closely: what other gates cost and what can be read from them, too, which takes ten times as long.
+    """
+    network = networks.build(network_name)
+    network.load_state_dict(load_file(weights))
+    network.eval()
+    fused = fuse(copy.deepcopy(network))
+    train_, test = (cifar10.load(directory, part, 2 * IMAGES) for part in ("train", "test"))
+    x, y = test.x[:IMAGES], test.y[:IMAGES]
+    z, own = squeeze_all(fused, x)
+    s = excite_all(network, z)
+    found = {"components": describe(network, z, s, cifar10.Images(x, y)), "z": z, "labels": y, "x": x}
+    if not closely:
+        return found
+    z_train, _ = squeeze_all(fused, train_.x[:IMAGES])
+    z_fit, _ = squeeze_all(fused, test.x[IMAGES:])
+    s_train = excite_all(network, z_train)
+    wanted = changes(s, s_train, y, train_.y[:IMAGES])
+    answers = [own, *answer_all(fused, x, wanted)]
+    told = [("own", "all"), *((change.what, change.within) for change in wanted)]
+    for change in (
+        Change("own", "all", {}),
+        *(change for change in wanted if change.what in ("one", "channel's mean") and change.within == "all"),
+    ):
+        anew = copy.deepcopy(network)
+        with given(anew, change.s):
+            measure_batch_norms(anew, train_.x[:IMAGES])
+            answers.append(torch.cat([anew(cifar10.normalise(batch)).argmax(1) for batch in x.split(100)]))
+        told.append((f"{change.what}, BatchNorm anew", "all"))
+    right = own == y
+    worth = [
+        {
+            "gates": what,
+            "within": within,
+            "right": int((answer == y).sum()),
+            "lost": int((right & (answer != y)).sum()),
+            "won": int((~right & (answer == y)).sum()),
+        }
+        for (what, within), answer in zip(told, answers, strict=True)
+    ]
+    readouts = read_out(network, z_fit, test.y[IMAGES:], z, y)
+    return {**found, "interventions": worth, "readouts": readouts}
 
-    summaries: list[Row] = []
-    for name, s in recorded.s.items():
-        split = gates.variance_split(s, test.y)
-        summaries.append(
-            {
-                **kept,
-                "gate": name,
-                "mean": round(float(s.float().mean()), 4),
-                "between images": round(float((split.between + split.within).mean().sqrt()), 5),
-                "between channels": round(float(s.double().mean(0).std()), 5),
-                "between classes": round(gates.class_specificity(s, test.y), 4),
-            }
-        )
-    return rows, summaries, recorded
+
+def keep_squeezed(name: str, found: Mapping[str, Any]) -> None:
+    """z of a shown network's test images, from which its weights give the gates; their classes and light."""
+    path = FOLDER / "squeezed.safetensors"
+    pixels = found["x"].float() / 255
+    held = load_file(path) if path.exists() else {}
+    held |= {f"{name}.{block}": z.half().contiguous() for block, z in zip(BLOCKS, found["z"], strict=True)}
+    held["labels"] = found["labels"].to(torch.uint8)
+    held["colours"] = pixels.mean((2, 3)).half()
+    held["contrast"] = pixels.mean(1).flatten(1).std(1).half()
+    save_file(held, path)
+
+
+def rows_of(name: str) -> list[Row]:
+    """The rows that a table in seblock/trained has, as text."""
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+EXAMINED = [*((24, seed) for seed in range(3)), *((6, seed) for seed in range(8))]
+"""Epochs and seeds of the SE networks that are looked at closely."""
+
+DESCRIBED = [*((30, seed) for seed in range(6)), *((6, seed) for seed in range(8, 12))]
+"""Those whose gates are only described."""
 
 
 def examine_gates(directory: Path, runs: Path) -> None:
-    """Every SE run's gates and what they are worth; of the longest run the gates themselves, 2,000 images."""
-    accuracies, summaries = [], []
-    found = {
-        place: run for place, run in runs_in(runs).items() if run["settings"]["network"].startswith("se_")
-    }
-    longest = max(found, key=lambda place: found[place]["settings"]["epochs"])
-    for place in found:
-        print(place, flush=True)
-        rows, summary, recorded = examine(place, directory, closely=place == longest)
-        accuracies += rows
-        summaries += summary
-        if place == longest:
-            assert recorded.labels is not None
-            held = {f"s.{name}": s[:2000] for name, s in recorded.s.items()}
-            held |= {f"z.{name}": z[:2000] for name, z in recorded.z.items()}
-            held["labels"] = recorded.labels[:2000].to(torch.uint8)
-            save_file({name: t.contiguous() for name, t in held.items()}, FOLDER / "gates.safetensors")
-    write("interventions", accuracies)
-    write("gates", summaries)
+    """The fleet's SE networks: what their gates do, are worth and tell; those in the tables are left out."""
+    for epochs, seed in EXAMINED + DESCRIBED:
+        key = {"network": "se_resnet20", "epochs": epochs, "seed": seed}
+        weights = runs / f"se_resnet20_{epochs}_{seed}" / "weights.safetensors"
+        done = [row for row in rows_of("components") if all(row[k] == str(v) for k, v in key.items())]
+        if done or not weights.exists():
+            continue
+        print(key, flush=True)
+        found = examine(directory, weights, "se_resnet20", (epochs, seed) in EXAMINED)
+        if seed == 0 and epochs in SHOWN:
+            keep_squeezed(f"{epochs}", found)
+        for name in ("interventions", "readouts", "components"):
+            write(name, [*rows_of(name), *({**key, **row} for row in found.get(name, ()))])
 
 
 def write(name: str, rows: Sequence[Row]) -> None:

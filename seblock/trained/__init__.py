@@ -1,11 +1,13 @@
 """What was trained in advance: weights (safetensors) and results over seeds (CSV), by tools/trained.py."""
 
 import csv
+import functools
 import math
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
@@ -68,3 +70,57 @@ def number(text: str) -> float | str:
         return float(text or "nan")
     except ValueError:
         return text
+
+
+@functools.cache
+def _cached(name: str) -> list[dict[str, float | str]]:
+    return table(name)
+
+
+def select(name: str, **wanted: float | str | None) -> list[Row]:
+    """The rows of a table whose columns hold what is wanted; None stands for an empty field.
+
+    `select("fleet_runs", network="se_resnet20", epochs=6, epoch=6, gate_decay=None)`. Raises KeyError for a
+    column that the table does not have.
+    """
+
+    def fits(value: float | str, asked: float | str | None) -> bool:
+        return value != value if asked is None else value == asked  # only NaN differs from itself
+
+    return [row for row in _cached(name) if all(fits(row[key], asked) for key, asked in wanted.items())]
+
+
+def by_block(
+    name: str,
+    column: str,
+    network: str = "se_resnet20",
+    epochs: int = 6,
+    gate_decay: float | None = None,
+    beta: float = 0,
+    epoch: int | None = None,
+) -> Tensor:
+    """A column of a table of gates: (seeds, blocks), seeds from 0 up, blocks in order.
+
+    gate_decay, beta: of the runs in which one of them was changed. epoch: after that one, not after the last,
+    which only `fleet_gates` has, for 24 epochs. Raises ValueError if there are no such rows.
+    """
+    wanted: dict[str, float | str | None] = {"network": network, "epochs": epochs}
+    if name.startswith("fleet"):
+        wanted |= {"gate_decay": gate_decay, "beta": beta, "epoch": epoch or epochs}
+    found = group(select(name, **wanted), "seed", column)
+    if not found:
+        raise ValueError(f"{name} has no rows of {network} with {epochs} epochs and these settings")
+    return torch.tensor([found[seed] for seed in sorted(found)])
+
+
+def class_means(network: str = "se_resnet20", epochs: int = 6) -> list[list[Tensor]]:
+    """Each class's mean gates over all test images: seed by seed and block by block, (classes, C) each."""
+    rows = select("fleet_classes", network=network, epochs=epochs, gate_decay=None, beta=0)
+    by_seed = group(rows, "seed")
+    return [
+        [
+            torch.tensor([[float(value) for value in means.split()] for means in of_block])
+            for of_block in group(by_seed[seed], "gate", "means").values()
+        ]
+        for seed in sorted(by_seed)
+    ]

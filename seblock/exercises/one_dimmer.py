@@ -1,4 +1,4 @@
-"""Exercises of 11_learned_gates."""
+"""Exercises of 12_one_dimmer."""
 
 import torch
 from torch import Tensor
