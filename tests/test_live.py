@@ -90,7 +90,7 @@ def test_page_gets_the_same_bytes_as_the_notebook(tmp_path: Path) -> None:
     }
     for name in live.FIGURES:
         text = (tmp_path / f"{name}.js").read_text()
-        assert text.startswith(f'seblock.data["{name}"] = ')
+        assert text.startswith(f'{live.DATA}["{name}"] = ')
         assert base64.b64decode(text.split('"')[3]) == live.pack(name)
 
 

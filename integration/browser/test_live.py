@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
-from torch import Tensor
+from torch import Tensor, nn
 
 from integration.browser import lab, pages
 from integration.browser.watching import Watched, watched
-from seblock import live, photos
-from seblock.functional import excite, rescale, squeeze
-from seblock.plots.toolkit import png
+from seblock import blocks, cost, live, photos, trained
+from seblock.functional import channel_terms, excite, rescale, squeeze
+from seblock.plots import png
+from seblock.puzzles import painter, painting_puzzle
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live figures</title>
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
@@ -27,8 +29,6 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live
 <body><main style="max-width: 60rem"><h1>Live figures</h1>{}</main></body></html>"""
 PHONE, PROJECTOR = {"width": 375, "height": 812}, {"width": 1280, "height": 720}
 expect.set_options(timeout=30_000)
-SETTLED = 600
-"""Milliseconds after which a figure has said what is seen."""
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (_, draw) in live.FIGURES.items():
         figure, alt = draw()
         (folder / f"{name}.png").write_bytes(png(figure))
+        body += f'<h2 id="{name}">{name}</h2>'
         body += f'<img alt="{html.escape(alt)}" class="{live.classes(name)}" src="{name}.png" width="700">'
     (folder / "index.html").write_text(PAGE.format(body), encoding="utf-8")
     return folder
@@ -57,19 +58,27 @@ def opened(browser: Browser, home: str, **options: Any) -> Iterator[Watched]:
     context = browser.new_context(**({"viewport": PROJECTOR} | options))
     seen = watched(context, home)
     seen.page.goto(f"http://{home}/index.html")
-    for image in seen.page.locator("img").all():
-        image.scroll_into_view_if_needed()
-        expect(image).to_have_class(re.compile("live-off"))
+    for name in live.FIGURES:
+        seen.page.locator(f"#{name}").scroll_into_view_if_needed()
+        figure_of(seen.page, name).locator(".live-status").wait_for()
     yield seen
     context.close()
 
 
+@pytest.fixture(scope="module")
+def opened_once(chromium: Browser, home: str) -> Iterator[Watched]:
+    """The page, open for all tests."""
+    yield from opened(chromium, home)
+
+
 @pytest.fixture
-def seen(chromium: Browser, home: str) -> Iterator[Watched]:
-    """The page, and afterwards: nobody else was asked, nothing went wrong."""
-    for seen in opened(chromium, home):
-        yield seen
-        assert seen.problems() == []
+def seen(opened_once: Watched) -> Watched:
+    """The page, each figure as it was in the beginning."""
+    opened_once.page.emulate_media(media="screen")
+    opened_once.page.set_viewport_size(PROJECTOR)
+    for button in opened_once.page.get_by_role("button", name="Reset").all():
+        button.click()
+    return opened_once
 
 
 def figure_of(page: Page, name: str) -> Locator:
@@ -79,7 +88,7 @@ def figure_of(page: Page, name: str) -> Locator:
 
 def said(figure: Locator) -> str:
     """Its sentence, once nothing moves any more."""
-    figure.page.wait_for_timeout(SETTLED)
+    expect(figure).not_to_have_attribute("aria-busy", "true")
     return figure.locator(".live-status").inner_text()
 
 
@@ -133,6 +142,83 @@ def test_numbers_are_pytorchs(seen: Watched) -> None:
         zeros = torch.conv2d(photo, v, padding=1)
         for mine, theirs in zip((x, u, z, s, rescale(u, s), zeros), got[1:]):
             torch.testing.assert_close(torch.tensor(theirs), mine.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def test_terms_are_the_package_s(seen: Watched) -> None:
+    draw = torch.Generator().manual_seed(1)
+    x, v = torch.rand(1, 3, 9, 11, generator=draw), torch.randn(4, 3, 3, 3, generator=draw)
+    u = photos.responses(x, v)[0]
+    for c, i, j in [(0, 0, 0), (1, 8, 10), (2, 4, 5), (3, 0, 7)]:
+        given = {"x": x.flatten().tolist(), "v": v[c].flatten().tolist(), "i": i, "j": j}
+        found = seen.page.evaluate("({x, v, i, j}) => seblock.products(x, v, 9, 11, i, j)", given)
+        assert len(found) == 27
+        assert sum(each["product"] for each in found) == pytest.approx(float(u[c, i, j]), abs=1e-5)
+
+
+def test_costs_are_the_package_s(seen: Watched) -> None:
+    for channels, reduction, side in [(64, 4, 5), (256, 16, 14), (2048, 32, 7)]:
+        found = seen.page.evaluate("all => seblock.costs(...all)", [channels, reduction, side])
+        block = blocks.SELayer(channels, reduction)
+        size = (1, channels, side, side)
+        assert found["parameters"] == cost.parameters(block) == cost.se_parameters([(1, channels)], reduction)
+        assert found["excitation"] == cost.operations(block, size).layers
+        assert found["rescale"] == cost.operations(block, size).rescales
+        inner = channels // 4
+        bottleneck = nn.Sequential(
+            nn.Conv2d(channels, inner, 1, bias=False),
+            nn.Conv2d(inner, inner, 3, padding=1, bias=False),
+            nn.Conv2d(inner, channels, 1, bias=False),
+        )
+        assert found["bottleneck"] == cost.parameters(bottleneck)
+        assert found["convolutions"] == cost.operations(bottleneck, size).layers
+
+
+@torch.no_grad()
+def test_paintings_are_pytorchs(seen: Watched) -> None:
+    """Random weights, the shipped ones, and gates from elsewhere."""
+    draw = torch.Generator().manual_seed(2)
+    for case in range(3):
+        nets = {"se": painter(partial(blocks.SqEx, reduction=4)).eval(), "plain": painter().eval()}
+        for name, net in nets.items():
+            trained.load(net, f"painter_{name}")
+            for each in net.state_dict().values() if case else ():
+                if each.is_floating_point():
+                    each.mul_(1 + 0.2 * torch.rand(each.shape, generator=draw))
+        weights = {
+            f"{name}.{key}": value.flatten().tolist()
+            for name, net in nets.items()
+            for key, value in net.state_dict().items()
+        }
+        x = torch.rand(1, 3, 20, 20, generator=draw)
+        fixed = torch.rand(3, 24, generator=draw)
+        got = seen.page.evaluate(
+            """({weights, x, fixed}) => {
+                const net = Object.fromEntries(
+                    Object.entries(weights).map(([name, all]) => [name, Float32Array.from(all)]));
+                const input = Float32Array.from(x);
+                const se = seblock.paint(input, net, "se."), plain = seblock.paint(input, net, "plain.");
+                const other = seblock.paint(input, net, "se.", fixed);
+                return [se.picture, se.gates.flatMap((s) => [...s]), plain.picture, other.picture]
+                    .map((all) => [...all]);
+            }""",
+            {"weights": weights, "x": x.flatten().tolist(), "fixed": fixed.tolist()},
+        )
+        se, own = nets["se"], []
+        y = z = x
+        for k in range(3):
+            y = se[4 * k : 4 * k + 3](y)
+            own.append(excite(squeeze(y), *gate_weights(se[4 * k + 3]))[0])
+            y = rescale(y, own[-1][None])
+            z = rescale(se[4 * k : 4 * k + 3](z), fixed[k][None])
+        expected = [se(x), torch.cat(own), nets["plain"](x), se[12](z)]
+        for mine, theirs in zip(expected, got):
+            torch.testing.assert_close(torch.tensor(theirs), mine.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def gate_weights(gate: blocks.SqEx) -> tuple[Tensor, ...]:
+    """W₁, W₂ and the biases, as `excite` takes them."""
+    one, two = gate.linear1, gate.linear2
+    return one.weight, two.weight, one.bias, two.bias
 
 
 # ---- what each figure does --------------------------------------------------------------------------------
@@ -224,7 +310,96 @@ def test_block_reads_a_picture_of_ones_own(seen: Watched) -> None:
     figure.locator("input[type=file]").set_input_files(
         {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
-    assert "could not be read" in said(figure)
+    expect(figure.locator(".live-status")).to_contain_text("broken.png could not be read as a picture.")
+
+
+def test_terms_follow_mouse_and_keys(seen: Watched) -> None:
+    figure = figure_of(seen.page, "terms")
+    figure.get_by_role("button", name="the mist").press("Enter")
+    assert f"at row 63, column 181, counted from 0: {terms_told(photos.RED, 63, 181)}" in said(figure)
+    figure.get_by_role("combobox", name="filter").select_option(label="2: horizontal edges")
+    figure.get_by_role("slider", name="row").press("ArrowRight")
+    assert terms_told(photos.HORIZONTAL, 64, 181) in said(figure)
+    for canvas in figure.locator(".live-drag").all():
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box
+        seen.page.mouse.click(box["x"] + box["width"] / 2 + 0.5, box["y"] + box["height"] / 4 + 0.5)
+        assert "row 40, column 120" in said(figure)
+        figure.get_by_role("slider", name="row").press("Home")
+
+
+def terms_told(c: int, i: int, j: int) -> str:
+    """What the figure says of a position of a map."""
+    padded = torch.nn.functional.pad(photos.load()[:1], (1, 1, 1, 1), mode="replicate")
+    terms = channel_terms(padded, photos.named_filters())[0, c, :, i, j]
+
+    def signed(value: Tensor) -> str:
+        text = f"{float(value):+.2f}"
+        return "0.00" if text[1:] == "0.00" else text.replace("-", "−")
+
+    each = ", ".join(f"{name} {signed(term)}" for name, term in zip(("red", "green", "blue"), terms))
+    return f"the terms are {each}. Added up they make {signed(terms.sum())}"
+
+
+def test_cost_follows_its_sliders(seen: Watched) -> None:
+    figure = figure_of(seen.page, "cost")
+    assert "128 hidden units and 524,288 parameters, 11.8 %" in said(figure)
+    figure.get_by_role("slider", name="stage").press("ArrowLeft")
+    figure.get_by_role("slider", name="reduction ratio r").press("ArrowRight")
+    added = cost.se_parameters([(1, 1024)], 32)
+    assert f"C = 1,024 and r = 32 make 32 hidden units and {added:,} parameters" in said(figure)
+    assert f"Stage 3 of SE-ResNet-50 has 6 such blocks: {6 * added:,} parameters." in said(figure)
+
+
+@torch.no_grad()
+def test_painter_paints_what_the_package_paints(seen: Watched) -> None:
+    figure, data = figure_of(seen.page, "painter"), painting_puzzle(6, seed=1, part="test")
+    nets = [painter(partial(blocks.SqEx, reduction=4)), painter()]
+    nets = [trained.load(net, name) for net, name in zip(nets, ("painter_se", "painter_plain"))]
+
+    def expected(image: int, cue: int) -> str:
+        x = data.x[image : image + 1].clone()
+        stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
+        x[0, 2, 16:, 16:] = stripes.T if cue else stripes
+        far = [[(net(x)[0, 0] - x[0, s]).square().mean().sqrt() for s in (0, 1)] for net in nets]
+        told = [f"{one:.2f} from channel 1, {two:.2f} from channel 2" for one, two in far]
+        return (
+            f"The cue names channel {cue + 1}. With SE the picture is {told[0]}: it shows channel {cue + 1}. "
+            f"Without SE it is {told[1]}: it shows neither."
+        )
+
+    assert said(figure).startswith(expected(0, 0))
+    figure.get_by_role("radio", name="channel 2 (level)").check()
+    assert said(figure).startswith(expected(0, 1))
+    figure.get_by_role("radio", name="the other cue's").check()
+    assert "With SE and the gates of the other cue" in said(figure)
+    assert "it shows channel 1. Without" in said(figure)
+    figure.get_by_role("radio", name="its own").check()
+    figure.get_by_role("button", name="other digits").press("Enter")
+    assert said(figure).startswith(expected(1, 1))
+
+
+def test_painter_gate_by_mouse_and_keys_and_pen_by_keys(seen: Watched) -> None:
+    figure = figure_of(seen.page, "painter")
+    chart = figure.locator(".live-gates").nth(1)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box
+    seen.page.mouse.click(box["x"] + box["width"] * 4.5 / 24, box["y"] + box["height"] * 0.75)
+    assert "gates set by hand" in said(figure)
+    value = figure.get_by_role("slider", name="value of the gate")
+    assert float(value.input_value()) == pytest.approx(0.25, abs=0.03)
+    assert "Layer 2, map 5: gate 0.2" in said(figure)
+    value.press("End")
+    assert "Layer 2, map 5: gate 1.00" in said(figure)
+    figure.get_by_role("button", name="clear channel 1").press("Enter")
+    pen = figure.get_by_role("application", name="pen on channel 1")
+    before = said(figure)
+    pen.press("ArrowDown")
+    assert "Pen on channel 1, row 7, column 6." in said(figure)
+    pen.press("Space")
+    assert said(figure).partition("Pen")[0] != before.partition("Pen")[0]
 
 
 # ---- what holds for all of them ---------------------------------------------------------------------------
@@ -291,6 +466,11 @@ def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
     page.wait_for_timeout(1000)
     assert page.locator("img.live-is-block").is_visible()
     page.close()
+
+
+def test_page_asks_nobody_else_and_logs_no_error(opened_once: Watched) -> None:
+    """Last of the page's tests: it speaks for all that the others did."""
+    assert opened_once.problems() == []
 
 
 # ---- in JupyterLab ----------------------------------------------------------------------------------------

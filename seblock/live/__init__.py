@@ -15,14 +15,20 @@ from typing import Any
 from safetensors.torch import save
 
 from seblock.live.figures import FIGURES
-from seblock.plots.toolkit import Picture
+from seblock.plots.toolkit import DOTS_PER_INCH, Picture
 
 __all__ = ["FIGURES", "classes", "live", "module", "pack", "write"]
 
 HERE = Path(__file__).parent
 STYLE = HERE / "live.css"
-EXPORTED = "{ render, unpack, pixels, convolve, squeeze, excite, rescale, changed, shuffled, features }"
+EXPORTED = (
+    "{ render, unpack, pixels, convolve, squeeze, excite, rescale, "
+    "changed, shuffled, features, products, costs, puzzle, paint }"
+)
 """What the module gives to others: `render` to anywidget and the page, the rest to tests."""
+
+DATA = "(globalThis.seblockData ??= {})"
+"""Where the page keeps what the figures are given; whichever script comes first makes it."""
 
 
 def source() -> str:
@@ -38,7 +44,7 @@ def module() -> str:
 
 def script() -> str:
     """The figures as one plain script, which a page may load even from a folder: `seblock.render`."""
-    return f"globalThis.seblock = {{ data: {{}}, ...(() => {{\n{source()}\nreturn {EXPORTED};\n}})() }};\n"
+    return f"globalThis.seblock = (() => {{\n{source()}\nreturn {EXPORTED};\n}})();\n"
 
 
 def pack(name: str) -> bytes:
@@ -61,7 +67,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files = {"live.js": script(), "live.css": STYLE.read_text(encoding="utf-8")}
     for name in FIGURES:
-        files[f"{name}.js"] = f'seblock.data["{name}"] = "{base64.b64encode(pack(name)).decode()}";\n'
+        files[f"{name}.js"] = f'{DATA}["{name}"] = "{base64.b64encode(pack(name)).decode()}";\n'
     version = hashlib.sha256("".join(files.values()).encode()).hexdigest()[:8]
     page = (HERE / "page.js").read_text(encoding="utf-8")
     files["page.js"] = page.replace('VERSION = "0"', f'VERSION = "{version}"')
@@ -79,7 +85,8 @@ class Still:
         return repr(self.picture)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], Any]:
-        """Words and picture, and for the page which live figure takes their place."""
+        """Words and picture, no larger than shown, and for the page which live figure takes their place."""
+        self.picture.figure.set_dpi(DOTS_PER_INCH / 2)
         data, about = self.picture._repr_mimebundle_()
         return data, {"image/png": {**about["image/png"], "live": self.name}}
 

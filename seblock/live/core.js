@@ -223,11 +223,13 @@ async function render({ model, el }) {
     wait = 0;
     if (frame) { cancelAnimationFrame(frame); draw(); }
     status.textContent = sentence;
+    root.setAttribute("aria-busy", "false");
     model.set("value", structuredClone(state));
     model.save_changes();
   };
   const put = (changes) => {
     Object.assign(state, changes);
+    root.setAttribute("aria-busy", "true");
     frame ||= requestAnimationFrame(draw);
     clearTimeout(wait);
     wait = setTimeout(settle, SETTLED);
@@ -239,9 +241,10 @@ async function render({ model, el }) {
   };
   const view = await FIGURES[figure](given, put);
   const reset = button("Reset", () => put(structuredClone(start)));
-  el.append(h("div", { className: `live live-${figure}`, role: "group", "aria-label": label }, ...view.parts, status, reset));
+  const root = h("div", { className: `live live-${figure}`, role: "group", "aria-label": label }, ...view.parts, status, reset);
   draw();
   status.textContent = sentence;
+  el.append(root);
   model.on("change:value", told);
   return () => { model.off("change:value", told); clearTimeout(wait); cancelAnimationFrame(frame); };
 }

@@ -15,7 +15,7 @@
     const name = [...image.classList].find((word) => word.startsWith("live-is-")).slice(8);
     try {
       await Promise.all([script("live.js"), script(`${name}.js`)]);
-      const bytes = Uint8Array.from(atob(seblock.data[name]), (sign) => sign.charCodeAt(0));
+      const bytes = Uint8Array.from(atob(seblockData[name]), (sign) => sign.charCodeAt(0));
       const el = document.createElement("div");
       await seblock.render({ model: model({ data: new DataView(bytes.buffer), value: {} }), el });
       image.after(el);
