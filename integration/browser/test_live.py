@@ -468,6 +468,21 @@ def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
     page.close()
 
 
+def test_page_does_not_jump_when_a_figure_comes(chromium: Browser, home: str) -> None:
+    """Chromium's own measure: the sum of its layout shifts, of which less than 0.1 counts as good."""
+    watch = """() => {
+        window.shifts = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) window.shifts += entry.value;
+        }).observe({ type: 'layout-shift', buffered: true });
+    }"""
+    for window in (PROJECTOR, PHONE):
+        for seen in opened(chromium, home, viewport=window):
+            seen.page.evaluate(watch)
+            seen.page.wait_for_timeout(500)
+            assert seen.page.evaluate("window.shifts") < 0.1, window
+
+
 def test_page_asks_nobody_else_and_logs_no_error(opened_once: Watched) -> None:
     """Last of the page's tests: it speaks for all that the others did."""
     assert opened_once.problems() == []

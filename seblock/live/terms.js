@@ -66,7 +66,7 @@ FIGURES.terms = async (given, put) => {
     parts: [
       h("div", { className: "live-pair" }, told("the photo: point anywhere", photo), told("the map: orange above zero, purple below", result)),
       h("div", { className: "live-controls" }, h("label", {}, "filter ", picker), row.element, column.element, ...jumps),
-      h("div", { className: "live-panels" }, ...panels.map(({ element }) => element)), total,
+      total, h("div", { className: "live-panels" }, ...panels.map(({ element }) => element)),
     ],
     update,
   };
