@@ -24,7 +24,10 @@ function changed(photo, h, w, tint, patch, order) {
       x.fill(k === 2 ? 1 : 0, from, from + patch.width);
     }
   }
-  return order ? x.map((_, i) => x[i - (i % size) + order[i % size]]) : x;
+  if (!order) return x;
+  const moved = new Float32Array(x.length);
+  for (let from = 0; from < x.length; from += size) for (let i = 0; i < size; i++) moved[from + i] = x[from + order[i]];
+  return moved;
 }
 
 /** U and z of a photo: the filters' maps, cut off below zero, and their means. */
