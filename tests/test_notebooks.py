@@ -563,9 +563,7 @@ def test_a_fork_writes_its_address_once(fork: Path) -> None:
         title, badge, rest = first["source"].split("\n\n", 2)
         assert (title[:2], badge) == ("# ", f"[![Open in Colab](colab.svg)]({opens})"), name
         assert PREREQUISITES.search(rest), name
-        assert second["source"].endswith(
-            "%pip install --quiet --no-deps anywidget psygnal git+https://github.com/a-fork/of.it"
-        )
+        assert second["source"].endswith("%pip install --quiet --no-deps git+https://github.com/a-fork/of.it")
         assert "OWNER" not in text, name
     assert (ROOT / "notebooks" / "colab.svg").is_file()
     assert "(https://mybinder.org/v2/gh/a-fork/of.it/main?labpath=notebooks%2F00_start_here.ipynb)" in readme

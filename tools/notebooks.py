@@ -40,7 +40,8 @@ from importlib.util import find_spec
 
 on_colab = "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
 if on_colab and not getattr(find_spec("seblock"), "origin", None):
-    %pip install --quiet --no-deps anywidget psygnal git+{address}
+    %pip install --quiet --no-deps anywidget psygnal
+    %pip install --quiet --no-deps git+{address}
 """.strip()
 """The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin.
 
