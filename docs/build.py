@@ -13,6 +13,8 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 import seblock
+from seblock import live
+from seblock.plots import png
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -29,15 +31,33 @@ MATHJAX = {
 
 
 def with_alt_texts(notebook: str) -> str:
-    """The notebook's text with each picture's alt text and width where myst-nb looks, the cell's metadata."""
+    """The notebook's text, in its cells' metadata what myst-nb needs to know of their pictures."""
     raw = json.loads(notebook)
     for cell in raw["cells"]:
         shown = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", [])]
         alt = " ".join(metadata["alt"] for metadata in shown if "alt" in metadata)
         if alt:
             widths = [metadata["width"] for metadata in shown if "width" in metadata]
-            cell["metadata"]["mystnb"] = {"image": {"alt": alt, "width": f"{max(widths)}px"}}
+            image = {"alt": alt, "width": f"{max(widths)}px"}
+            for metadata in shown:
+                if "live" in metadata:
+                    image["classes"] = live.classes(metadata["live"])
+            cell["metadata"]["mystnb"] = {"image": image}
     return json.dumps(raw)
+
+
+def play(pages: Path) -> None:
+    """The page of the live figures: a picture for each, in whose place it comes alive."""
+    text = (pages / "play.md").read_text(encoding="utf-8")
+    (pages / "play").mkdir()
+    for name, (_, draw) in live.FIGURES.items():
+        figure, alt = draw()
+        (pages / "play" / f"{name}.png").write_bytes(png(figure))
+        image = f"```{{image}} play/{name}.png\n:alt: {alt}\n:class: {live.classes(name)}\n```"
+        mark = f"<!-- live: {name} -->"
+        assert mark in text, f"docs/play.md has no place for {name}"
+        text = text.replace(mark, image)
+    (pages / "play.md").write_text(text, encoding="utf-8")
 
 
 def reference(folder: Path) -> None:
@@ -71,6 +91,8 @@ def lay_out(pages: Path, node_modules: Path) -> None:
         text = with_alt_texts(path.read_text(encoding="utf-8"))
         (pages / "notebooks" / path.name).write_text(text, encoding="utf-8")
     reference(pages / "reference")
+    play(pages)
+    live.write(pages / "static" / "live")
     for packed, laid in MATHJAX.items():
         there, here = node_modules / packed, pages / "static" / laid
         here.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,8 @@ mathjax4_config = {
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["static"]
-html_css_files = ["page.css"]
+html_css_files = ["page.css", "live/live.css"]
+html_js_files = [("live/page.js", {"defer": ""})]
 html_copy_source = True
 html_show_sphinx = False
 html_use_index = html_domain_indices = False  # the search finds names as well

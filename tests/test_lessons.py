@@ -247,21 +247,6 @@ def test_a_picture_too_large_for_its_file_gets_fewer_colours(monkeypatch: pytest
     assert len(plots.png(noise())) < len(plain)
 
 
-def test_moving_a_slider_changes_its_picture_and_its_words() -> None:
-    def draw(value: float) -> plots.Picture:
-        figure, axes = plots.canvas(1, 1, 2.0)
-        axes[0, 0].plot([0, value])
-        return plots.Picture(figure, f"A line up to {value:g}.")
-
-    live = plots.slider(draw, "height", 0.0, 1.0, 0.5)
-    knob, picture, words = live.children
-    before = picture.value
-    assert words.value == "A line up to 0.5."
-    knob.value = 0.75
-    assert words.value == "A line up to 0.75."
-    assert picture.value != before
-
-
 def test_other_figures_keep_their_own_style() -> None:
     before = dict(matplotlib.rcParams)
     from seblock.plots import squeeze

@@ -40,9 +40,13 @@ from importlib.util import find_spec
 
 on_colab = "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
 if on_colab and not getattr(find_spec("seblock"), "origin", None):
+    %pip install --quiet --no-deps anywidget psygnal
     %pip install --quiet --no-deps git+{address}
 """.strip()
-"""The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin."""
+"""The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin.
+
+anywidget shows the live figures and needs psygnal; Colab has neither.
+"""
 BADGE = "[![Open in Colab]({picture})](https://colab.research.google.com/github/{name}/blob/main/notebooks/{file})"
 BINDER = "[Open in Binder](https://mybinder.org/v2/gh/{name}/main?labpath=notebooks%2F00_start_here.ipynb)"
 MARK = "<!-- badges -->\n\n"

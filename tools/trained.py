@@ -552,15 +552,6 @@ def keep_squeezed(name: str, found: Mapping[str, Any]) -> None:
     save_file(held, path)
 
 
-def rows_of(name: str) -> list[Row]:
-    """The rows that a table in seblock/trained has, as text."""
-    path = FOLDER / f"{name}.csv"
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 EXAMINED = [*((24, seed) for seed in range(3)), *((6, seed) for seed in range(8))]
 """Epochs and seeds of the SE networks that are looked at closely."""
 

@@ -14,9 +14,9 @@ from playwright.sync_api import Page
 from integration.browser.watching import ROOT
 
 AXE = ROOT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-AUDIT = """async () => {
+AUDIT = """async (part) => {
     const levels = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'];
-    const {violations} = await axe.run(document, {runOnly: levels, resultTypes: ['violations']});
+    const {violations} = await axe.run(part, {runOnly: levels, resultTypes: ['violations']});
     return violations.flatMap(v => v.nodes.map(node => `${v.id}: ${node.html.slice(0, 200)}`));
 }"""
 FORMULAS = """() => ({
@@ -50,10 +50,10 @@ def served(folder: Path) -> Iterator[str]:
             server.shutdown()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.1, levels A and AA."""
+def violations(page: Page, part: str = "html") -> list[str]:
+    """What axe-core finds against WCAG 2.1, levels A and AA, in a part of the page."""
     page.add_script_tag(path=AXE)
-    found: list[str] = page.evaluate(AUDIT)
+    found: list[str] = page.evaluate(AUDIT, part)
     return found
 
 

@@ -6,6 +6,7 @@ the dark theme. They are copies in a folder with a space in its name, so that no
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ MINUTES = 10
 HIGH = 16_000
 """Pixels, in which a whole notebook is in sight."""
 THREE = ["02_entanglement", "04_excitation", "07_residual_block"]
-"""What is opened if not all: among them pictures, formulas, a slider, exercises, and links to headings."""
+"""What is opened if not all: with pictures, formulas, a live figure, exercises, links to headings."""
 OPENED = [path.stem for path in NOTEBOOKS] if WHOLE else THREE
 THEMES = ["JupyterLab Dark", "JupyterLab Light"] if WHOLE else ["JupyterLab Dark"]
 HIDDEN: dict[str, list[str]] = {}
@@ -33,11 +34,7 @@ FAULTS = {
     "stderr": "import sys\n\nprint('heard', file=sys.stderr)",
     "picture": 'from IPython.display import HTML\n\nHTML(\'<img src="not_there.png" alt="a map">\')',
     "foreign": 'HTML(\'<img src="https://example.org/map.png" alt="from elsewhere">\')',
-    "slider": (
-        "import io\n\nimport ipywidgets\nfrom PIL import Image\n\n"
-        "Image.new('L', (8, 8)).save(dot := io.BytesIO(), 'PNG')\n"
-        "ipywidgets.VBox([ipywidgets.FloatSlider(), ipywidgets.Image(value=dot.getvalue())])"
-    ),
+    "live": ('HTML(\'<div class="live"><input type="range"><p class="live-status">as before</p></div>\')'),
     "error": "1 / 0",  # ends Run All
     "never run": "'not shown'",
 }
@@ -114,7 +111,8 @@ def test_no_cell_ends_in_an_error_or_writes_to_stderr(seen: Watched) -> None:
 
 def test_every_picture_is_drawn(seen: Watched, notebook: Path) -> None:
     outputs = [output for cell in code_cells(notebook) for output in cell["outputs"]]
-    stored = sum("image/png" in output.get("data", {}) for output in outputs)
+    shown = [output["metadata"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    stored = sum("live" not in picture for picture in shown)  # a live figure is no picture here
     assert lab.pictures_missing(seen.page, stored) == []
 
 
@@ -139,9 +137,9 @@ def test_formulas_are_drawn(seen: Watched) -> None:
     assert lab.formulas_wrong(seen.page) == []
 
 
-def test_every_slider_moves_its_picture_by_the_keyboard(seen: Watched, notebook: Path) -> None:
-    calls = [cell for cell in code_cells(notebook) if "slider(" in "".join(cell["source"])]
-    assert lab.sliders_stuck(seen.page, len(calls)) == []
+def test_every_live_figure_answers_the_keyboard(seen: Watched, notebook: Path) -> None:
+    calls = [cell for cell in code_cells(notebook) if re.search(r"^live\(", "".join(cell["source"]), re.M)]
+    assert lab.figures_stuck(seen.page, len(calls)) == []
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -187,8 +185,8 @@ def test_each_fault_is_found(faulty: Watched) -> None:
     formulas = lab.formulas_wrong(page)
     assert "Missing argument" in formulas[0]
     assert "half a $formula" in formulas[-1]
-    assert "its picture stayed" in lab.sliders_stuck(page, 1)[0]
-    assert "expected 2" in lab.sliders_stuck(page, 2)[0]
+    assert "its figure says: as before" in lab.figures_stuck(page, 1)[0]
+    assert "expected 2" in lab.figures_stuck(page, 2)[0]
     assert lab.dead_end(page, 0, lab.links(page)[0]) == "not_there.ipynb did not open"
     assert any(text.startswith("foreign: https://example.org") for text in faulty.problems())
     assert any("not_there.png" in text for text in faulty.problems())

@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FETCHED = {"seblock", "anywidget", "psygnal"}
 WHERE = "import seblock.trained\nprint(seblock.__file__)"
 WEIGHTS = "from seblock.trained import table, tensors\nprint(table('painting')[0], *tensors('painter_se'))"
 
@@ -57,14 +58,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def without_package(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No seblock here, and the address in the cell leads to the copy."""
-    pip("uninstall", "--yes", "seblock")
+    """Nothing of what the cell fetches is here, and the address in the cell leads to the copy."""
+    pip("uninstall", "--yes", *FETCHED)
     (address,) = (word.partition("git+")[2] for word in setup_cell().split() if word.startswith("git+"))
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{repository.as_uri()}.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", address)
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
-    assert "seblock" not in installed()
+    assert not FETCHED & installed().keys()
 
 
 @pytest.fixture
@@ -86,14 +87,14 @@ def test_a_folder_named_as_the_package_does_not_keep_it_out(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("on_colab")
-def test_on_colab_it_installs_the_package_and_nothing_else_in_seconds(tmp_path: Path) -> None:
+def test_on_colab_it_installs_the_package_and_its_widgets_and_nothing_else_in_seconds(tmp_path: Path) -> None:
     """Last: the notebooks run with what it leaves."""
     before, start = installed(), time.perf_counter()
     _, where, weights = run(tmp_path, setup_cell(), WHERE, WEIGHTS)
     seconds = time.perf_counter() - start
     after = installed()
     print(f"{seconds:.1f} s, the kernel's start among them")
-    assert after.pop("seblock")
+    assert all(after.pop(name) for name in FETCHED)
     assert after == before
     assert "site-packages" in where
     assert "weight" in weights

@@ -149,7 +149,7 @@ def wiring(w1: Tensor, w2: Tensor, units: tuple[str, ...]) -> Picture:
 def tinted(x: Tensor, s: Tensor, t: float) -> Picture:
     """A tinted photo (3, H, W) and its gates (6,)."""
     figure, axes = canvas(1, 2, 3.8, width_ratios=[1, 1.5])
-    image(axes[0, 0], x, f"t = {_signed(t, 2)}")
+    image(axes[0, 0], _thumbnail(x, rows=64), f"t = {_signed(t, 2)}")
     colours = {place: colour for _, place, colour in PAIR}
     ax = axes[0, 1]
     drawn = ax.bar(range(6), [float(g) for g in s], 0.7, color=[colours.get(c, "#AAAAAA") for c in range(6)])

@@ -6,10 +6,9 @@ cannot be shown.
 """
 
 import functools
-import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib.style
 import numpy as np
@@ -21,9 +20,6 @@ from torch import Tensor
 
 from seblock.paper import ABLATION_BASELINE
 from seblock.photos import CHANNELS
-
-if TYPE_CHECKING:
-    import ipywidgets
 
 P = ParamSpec("P")
 
@@ -155,31 +151,6 @@ def show(figure: Figure, alt: str) -> None:
     from IPython.display import display
 
     display(Picture(figure, alt))
-
-
-def slider(
-    draw: Callable[[float], Picture], label: str, low: float, high: float, start: float
-) -> "ipywidgets.VBox":
-    """A slider above the picture that `draw` makes of its value; works where a kernel runs."""
-    import ipywidgets
-
-    class Live(ipywidgets.VBox):
-        def __repr__(self) -> str:
-            return f"A slider, {label} from {low:g} to {high:g}, and its picture. Run the cell to move it."
-
-    knob = ipywidgets.FloatSlider(
-        start, min=low, max=high, step=(high - low) / 20, description=label, continuous_update=False
-    )
-    figure, alt = draw(start)
-    picture = ipywidgets.Image(value=png(figure), format="png", layout={"width": "100%", "margin": "0"})
-    words = ipywidgets.HTML(html.escape(alt, quote=False))
-
-    def update(change: dict[str, float]) -> None:
-        figure, alt = draw(change["new"])
-        picture.value, words.value = png(figure), html.escape(alt, quote=False)
-
-    knob.observe(update, names="value")
-    return Live([knob, picture, words])
 
 
 def image(ax: Axes, pixels: Any, title: str, **options: Any) -> Any:

@@ -1,0 +1,582 @@
+"""The live figures in Chromium, on a web page and in JupyterLab: do they show what the package computes?"""
+
+import html
+import io
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+from torch import Tensor, nn
+
+from integration.browser import lab, pages
+from integration.browser.watching import Watched, watched
+from seblock import blocks, cost, live, photos, trained
+from seblock.functional import channel_terms, excite, rescale, squeeze
+from seblock.plots import png
+from seblock.puzzles import painter, painting_puzzle
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live figures</title>
+<link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
+<link rel="stylesheet" href="live/live.css"><script defer src="live/page.js"></script></head>
+<body><main style="max-width: 60rem"><h1>Live figures</h1>{}</main></body></html>"""
+PHONE, PROJECTOR = {"width": 375, "height": 812}, {"width": 1280, "height": 720}
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page that has every live figure, laid out as the site's."""
+    folder = tmp_path_factory.mktemp("a site")
+    live.write(folder / "live")
+    body = ""
+    for name, (_, draw) in live.FIGURES.items():
+        figure, alt = draw()
+        (folder / f"{name}.png").write_bytes(png(figure))
+        body += f'<h2 id="{name}">{name}</h2>'
+        body += f'<img alt="{html.escape(alt)}" class="{live.classes(name)}" src="{name}.png" width="700">'
+    (folder / "index.html").write_text(PAGE.format(body), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def home(site: Path) -> Iterator[str]:
+    """Where that page is served."""
+    with pages.served(site) as address:
+        yield address
+
+
+def opened(browser: Browser, home: str, **options: Any) -> Iterator[Watched]:
+    """The page, every figure on it alive."""
+    context = browser.new_context(**({"viewport": PROJECTOR} | options))
+    seen = watched(context, home)
+    seen.page.goto(f"http://{home}/index.html")
+    for name in live.FIGURES:
+        seen.page.locator(f"#{name}").scroll_into_view_if_needed()
+        figure_of(seen.page, name).locator(".live-status").wait_for()
+    yield seen
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def opened_once(chromium: Browser, home: str) -> Iterator[Watched]:
+    """The page, open for all tests."""
+    yield from opened(chromium, home)
+
+
+@pytest.fixture
+def seen(opened_once: Watched) -> Watched:
+    """The page, each figure as it was in the beginning."""
+    opened_once.page.emulate_media(media="screen")
+    opened_once.page.set_viewport_size(PROJECTOR)
+    for button in opened_once.page.get_by_role("button", name="Reset").all():
+        button.click()
+    return opened_once
+
+
+def figure_of(page: Page, name: str) -> Locator:
+    """One of the figures."""
+    return page.locator(f".live-{name}")
+
+
+def said(figure: Locator) -> str:
+    """Its sentence, once nothing moves any more."""
+    expect(figure).not_to_have_attribute("aria-busy", "true")
+    return figure.locator(".live-status").inner_text()
+
+
+def told(values: Tensor, names: tuple[str, ...] = photos.CHANNELS) -> str:
+    """Names with their numbers, as a figure says them."""
+    return ", ".join(f"{name} {float(value):.2f}" for name, value in zip(names, values))
+
+
+def gates_of(x: Tensor) -> Tensor:
+    """The gates set by hand, for one photo (1, 3, H, W)."""
+    return excite(squeeze(photos.features(x)), *photos.hand_set_gate())[0]
+
+
+# ---- the module's numbers ---------------------------------------------------------------------------------
+
+
+def test_numbers_are_pytorchs(seen: Watched) -> None:
+    draw = torch.Generator().manual_seed(0)
+    for case in range(6):
+        h, w = 20 + case, 31 - case
+        photo = torch.rand(1, 3, h, w, generator=draw)
+        v = torch.randn(6, 3, 3, 3, generator=draw)
+        w1, b1 = torch.randn(2, 6, generator=draw), torch.randn(2, generator=draw)
+        w2, b2 = torch.randn(6, 2, generator=draw), torch.randn(6, generator=draw)
+        t = float(torch.rand((), generator=draw)) * 0.6 - 0.3
+        patch = {"left": 3 + case, "top": 2 * case, "height": 5, "width": 7}
+        got = seen.page.evaluate(
+            """({photo, v, w1, b1, w2, b2, h, w, t, patch}) => {
+                const [p, f, a, c, b, d] = [photo, v, w1, b1, w2, b2].map((all) => Float32Array.from(all));
+                const order = seblock.shuffled(h * w);
+                const x = seblock.changed(p, h, w, t, patch, order);
+                const { u, z } = seblock.features(x, f, h, w), s = seblock.excite(z, a, b, c, d);
+                const zeros = seblock.convolve(p, f, h, w);
+                return [order, x, u, z, s, seblock.rescale(u, s), zeros].map((all) => [...all]);
+            }""",
+            {
+                **{"photo": photo.flatten().tolist(), "v": v.flatten().tolist(), "h": h, "w": w},
+                **{"w1": w1.flatten().tolist(), "w2": w2.flatten().tolist(), "t": t, "patch": patch},
+                **{"b1": b1.tolist(), "b2": b2.tolist()},
+            },
+        )
+        order = torch.tensor(got[0])
+        assert torch.equal(order.sort().values, torch.arange(h * w))
+        x = photos.tint(photo, t)
+        x[:, :, patch["top"] : patch["top"] + 5, patch["left"] : patch["left"] + 7] = 0
+        x[:, 2, patch["top"] : patch["top"] + 5, patch["left"] : patch["left"] + 7] = 1
+        x = x.flatten(2)[:, :, order].view_as(x)
+        u = photos.features(x, v)
+        z = squeeze(u)
+        s = excite(z, w1, w2, b1, b2)
+        zeros = torch.conv2d(photo, v, padding=1)
+        for mine, theirs in zip((x, u, z, s, rescale(u, s), zeros), got[1:]):
+            torch.testing.assert_close(torch.tensor(theirs), mine.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def test_terms_are_the_package_s(seen: Watched) -> None:
+    draw = torch.Generator().manual_seed(1)
+    x, v = torch.rand(1, 3, 9, 11, generator=draw), torch.randn(4, 3, 3, 3, generator=draw)
+    u = photos.responses(x, v)[0]
+    for c, i, j in [(0, 0, 0), (1, 8, 10), (2, 4, 5), (3, 0, 7)]:
+        given = {"x": x.flatten().tolist(), "v": v[c].flatten().tolist(), "i": i, "j": j}
+        found = seen.page.evaluate("({x, v, i, j}) => seblock.products(x, v, 9, 11, i, j)", given)
+        assert len(found) == 27
+        assert sum(each["product"] for each in found) == pytest.approx(float(u[c, i, j]), abs=1e-5)
+
+
+def test_costs_are_the_package_s(seen: Watched) -> None:
+    for channels, reduction, side in [(64, 4, 5), (256, 16, 14), (2048, 32, 7)]:
+        found = seen.page.evaluate("all => seblock.costs(...all)", [channels, reduction, side])
+        block = blocks.SELayer(channels, reduction)
+        size = (1, channels, side, side)
+        assert found["parameters"] == cost.parameters(block) == cost.se_parameters([(1, channels)], reduction)
+        assert found["excitation"] == cost.operations(block, size).layers
+        assert found["rescale"] == cost.operations(block, size).rescales
+        inner = channels // 4
+        bottleneck = nn.Sequential(
+            nn.Conv2d(channels, inner, 1, bias=False),
+            nn.Conv2d(inner, inner, 3, padding=1, bias=False),
+            nn.Conv2d(inner, channels, 1, bias=False),
+        )
+        assert found["bottleneck"] == cost.parameters(bottleneck)
+        assert found["convolutions"] == cost.operations(bottleneck, size).layers
+
+
+@torch.no_grad()
+def test_paintings_are_pytorchs(seen: Watched) -> None:
+    """Random weights, the shipped ones, and gates from elsewhere."""
+    draw = torch.Generator().manual_seed(2)
+    for case in range(3):
+        nets = {"se": painter(partial(blocks.SqEx, reduction=4)).eval(), "plain": painter().eval()}
+        for name, net in nets.items():
+            trained.load(net, f"painter_{name}")
+            for each in net.state_dict().values() if case else ():
+                if each.is_floating_point():
+                    each.mul_(1 + 0.2 * torch.rand(each.shape, generator=draw))
+        weights = {
+            f"{name}.{key}": value.flatten().tolist()
+            for name, net in nets.items()
+            for key, value in net.state_dict().items()
+        }
+        x = torch.rand(1, 3, 20, 20, generator=draw)
+        fixed = torch.rand(3, 24, generator=draw)
+        got = seen.page.evaluate(
+            """({weights, x, fixed}) => {
+                const net = Object.fromEntries(
+                    Object.entries(weights).map(([name, all]) => [name, Float32Array.from(all)]));
+                const input = Float32Array.from(x);
+                const se = seblock.paint(input, net, "se."), plain = seblock.paint(input, net, "plain.");
+                const other = seblock.paint(input, net, "se.", fixed);
+                return [se.picture, se.gates.flatMap((s) => [...s]), plain.picture, other.picture]
+                    .map((all) => [...all]);
+            }""",
+            {"weights": weights, "x": x.flatten().tolist(), "fixed": fixed.tolist()},
+        )
+        se, own = nets["se"], []
+        y = z = x
+        for k in range(3):
+            y = se[4 * k : 4 * k + 3](y)
+            own.append(excite(squeeze(y), *gate_weights(se[4 * k + 3]))[0])
+            y = rescale(y, own[-1][None])
+            z = rescale(se[4 * k : 4 * k + 3](z), fixed[k][None])
+        expected = [se(x), torch.cat(own), nets["plain"](x), se[12](z)]
+        for mine, theirs in zip(expected, got):
+            torch.testing.assert_close(torch.tensor(theirs), mine.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def gate_weights(gate: blocks.SqEx) -> tuple[Tensor, ...]:
+    """W₁, W₂ and the biases, as `excite` takes them."""
+    one, two = gate.linear1, gate.linear2
+    return one.weight, two.weight, one.bias, two.bias
+
+
+# ---- what each figure does --------------------------------------------------------------------------------
+
+
+def test_block_shows_what_the_package_computes(seen: Watched) -> None:
+    figure, x = figure_of(seen.page, "block"), photos.load()
+    assert f"Gates: {told(gates_of(x[:1]))}." in said(figure)
+    figure.get_by_role("radio", name="flower").check()
+    assert f"Gates: {told(gates_of(x[1:]))}." in said(figure)
+    light = figure.get_by_role("slider", name="light")
+    for _ in range(20):
+        light.press("ArrowRight")
+    assert light.get_attribute("aria-valuetext") == "0.20 bluer"
+    assert f"Gates: {told(gates_of(photos.tint(x[1:], 0.2)))}." in said(figure)
+
+
+def test_block_patch_goes_where_mouse_finger_and_keys_put_it(
+    chromium: Browser, home: str, seen: Watched
+) -> None:
+    def at(page: Page) -> dict[str, float]:
+        photo = figure_of(page, "block").locator(".live-drag")
+        photo.scroll_into_view_if_needed()
+        box = photo.bounding_box()
+        assert box
+        return {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+
+    middle = at(seen.page)
+    seen.page.mouse.move(middle["x"] - 50, middle["y"] - 30)
+    seen.page.mouse.down()
+    seen.page.mouse.move(middle["x"], middle["y"], steps=4)
+    seen.page.mouse.up()
+    by_mouse = said(figure_of(seen.page, "block"))
+    assert "a blue patch 90 pixels from the left and 60 from the top" in by_mouse
+    x = photos.load()[:1]
+    x[:, :, 60:100, 90:150] = torch.tensor([0.0, 0, 1])[:, None, None]
+    assert f"Gates: {told(gates_of(x))}." in by_mouse
+
+    for touched in opened(chromium, home, viewport=PHONE, has_touch=True, is_mobile=True):
+        touched.page.touchscreen.tap(**at(touched.page))
+        assert said(figure_of(touched.page, "block")) == by_mouse
+
+    figure = figure_of(seen.page, "block")
+    figure.get_by_role("button", name="Reset").click()
+    left, top = (figure.get_by_role("slider", name=f"patch from the {side}") for side in ("left", "top"))
+    for _ in range(90):
+        left.press("ArrowLeft")
+    for _ in range(60):
+        top.press("ArrowLeft")
+    assert said(figure) == by_mouse
+
+
+def test_block_gate_is_set_by_hand_and_given_back(seen: Watched) -> None:
+    figure = figure_of(seen.page, "block")
+    s = gates_of(photos.load()[:1])
+    gate = figure.get_by_role("slider", name="gate of red")
+    gate.press("End")
+    s[photos.RED] = 1
+    assert said(figure).endswith(f"Gates: {told(s)}. Set by hand: red.")
+    gate.press("PageDown")  # a tenth
+    s[photos.RED] = 0.9
+    assert said(figure).endswith(f"Gates: {told(s)}. Set by hand: red.")
+    assert figure.get_by_role("img", name="map of red times its gate 0.90").count() == 1
+    figure.get_by_role("button", name="let the block set its gates").press("Enter")
+    assert said(figure).endswith(f"Gates: {told(gates_of(photos.load()[:1]))}.")
+
+
+def test_block_scrambled_pixels_raise_the_edges(seen: Watched) -> None:
+    figure, x = figure_of(seen.page, "block"), photos.load()[:1]
+    figure.get_by_role("checkbox", name="scramble").press("Space")
+    assert said(figure).startswith("The temple with its pixels scrambled: ")
+    order = torch.tensor(seen.page.evaluate("[...seblock.shuffled(160 * 240)]"))
+    z = squeeze(photos.features(x.flatten(2)[:, :, order].view_as(x)))[0]
+    shown = figure.locator(".live-bar span:last-child").all_inner_texts()
+    assert shown == [f"{float(value):.2f}" for value in z]
+
+
+def test_block_reads_a_picture_of_ones_own(seen: Watched) -> None:
+    figure = figure_of(seen.page, "block")
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 240, 3), np.uint8)
+    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG")
+    figure.locator("input[type=file]").set_input_files(
+        {"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    expect(figure.get_by_role("radio", name="your own")).to_be_checked()
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    assert f"Gates: {told(gates_of(x))}." in said(figure)
+    assert said(figure).startswith("Your picture")
+    figure.locator("input[type=file]").set_input_files(
+        {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    expect(figure.locator(".live-status")).to_contain_text("broken.png could not be read as a picture.")
+
+
+def test_terms_follow_mouse_and_keys(seen: Watched) -> None:
+    figure = figure_of(seen.page, "terms")
+    figure.get_by_role("button", name="the mist").press("Enter")
+    assert f"at row 63, column 181, counted from 0: {terms_told(photos.RED, 63, 181)}" in said(figure)
+    figure.get_by_role("combobox", name="filter").select_option(label="2: horizontal edges")
+    figure.get_by_role("slider", name="row").press("ArrowRight")
+    assert terms_told(photos.HORIZONTAL, 64, 181) in said(figure)
+    for canvas in figure.locator(".live-drag").all():
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box
+        seen.page.mouse.click(box["x"] + box["width"] / 2 + 0.5, box["y"] + box["height"] / 4 + 0.5)
+        assert "row 40, column 120" in said(figure)
+        figure.get_by_role("slider", name="row").press("Home")
+
+
+def terms_told(c: int, i: int, j: int) -> str:
+    """What the figure says of a position of a map."""
+    padded = torch.nn.functional.pad(photos.load()[:1], (1, 1, 1, 1), mode="replicate")
+    terms = channel_terms(padded, photos.named_filters())[0, c, :, i, j]
+
+    def signed(value: Tensor) -> str:
+        text = f"{float(value):+.2f}"
+        return "0.00" if text[1:] == "0.00" else text.replace("-", "−")
+
+    each = ", ".join(f"{name} {signed(term)}" for name, term in zip(("red", "green", "blue"), terms))
+    return f"the terms are {each}. Added up they make {signed(terms.sum())}"
+
+
+def test_cost_follows_its_sliders(seen: Watched) -> None:
+    figure = figure_of(seen.page, "cost")
+    assert "128 hidden units and 524,288 parameters, 11.8 %" in said(figure)
+    figure.get_by_role("slider", name="stage").press("ArrowLeft")
+    figure.get_by_role("slider", name="reduction ratio r").press("ArrowRight")
+    added = cost.se_parameters([(1, 1024)], 32)
+    assert f"C = 1,024 and r = 32 make 32 hidden units and {added:,} parameters" in said(figure)
+    assert f"Stage 3 of SE-ResNet-50 has 6 such blocks: {6 * added:,} parameters." in said(figure)
+
+
+@torch.no_grad()
+def test_painter_paints_what_the_package_paints(seen: Watched) -> None:
+    figure, data = figure_of(seen.page, "painter"), painting_puzzle(6, seed=1, part="test")
+    nets = [painter(partial(blocks.SqEx, reduction=4)), painter()]
+    nets = [trained.load(net, name) for net, name in zip(nets, ("painter_se", "painter_plain"))]
+
+    def expected(image: int, cue: int) -> str:
+        x = data.x[image : image + 1].clone()
+        stripes = torch.tensor([1.0, 0, 1, 0]).expand(4, 4)
+        x[0, 2, 16:, 16:] = stripes.T if cue else stripes
+        far = [[(net(x)[0, 0] - x[0, s]).square().mean().sqrt() for s in (0, 1)] for net in nets]
+        told = [f"{one:.2f} from channel 1, {two:.2f} from channel 2" for one, two in far]
+        return (
+            f"The cue names channel {cue + 1}. With SE the picture is {told[0]}: it shows channel {cue + 1}. "
+            f"Without SE it is {told[1]}: it shows neither."
+        )
+
+    assert said(figure).startswith(expected(0, 0))
+    figure.get_by_role("radio", name="channel 2 (level)").check()
+    assert said(figure).startswith(expected(0, 1))
+    figure.get_by_role("radio", name="the other cue's").check()
+    assert "With SE and the gates of the other cue" in said(figure)
+    assert "it shows channel 1. Without" in said(figure)
+    figure.get_by_role("radio", name="its own").check()
+    figure.get_by_role("button", name="other digits").press("Enter")
+    assert said(figure).startswith(expected(1, 1))
+
+
+def test_painter_gate_by_mouse_and_keys_and_pen_by_keys(seen: Watched) -> None:
+    figure = figure_of(seen.page, "painter")
+    chart = figure.locator(".live-gates").nth(1)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box
+    seen.page.mouse.click(box["x"] + box["width"] * 4.5 / 24, box["y"] + box["height"] * 0.75)
+    assert "gates set by hand" in said(figure)
+    value = figure.get_by_role("slider", name="value of the gate")
+    assert float(value.input_value()) == pytest.approx(0.25, abs=0.03)
+    assert "Layer 2, map 5: gate 0.2" in said(figure)
+    value.press("End")
+    assert "Layer 2, map 5: gate 1.00" in said(figure)
+    figure.get_by_role("button", name="clear channel 1").press("Enter")
+    pen = figure.get_by_role("application", name="pen on channel 1")
+    before = said(figure)
+    pen.press("ArrowDown")
+    assert "Pen on channel 1, row 7, column 6." in said(figure)
+    pen.press("Space")
+    assert said(figure).partition("Pen")[0] != before.partition("Pen")[0]
+
+
+# ---- what holds for all of them ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", live.FIGURES)
+def test_every_control_has_a_name_and_answers_the_keyboard(seen: Watched, name: str) -> None:
+    figure = figure_of(seen.page, name)
+    start = said(figure)
+    for control in figure.locator("input, button, select").all():
+        assert control.get_attribute("data-lm-suppress-shortcuts") == "true"
+        kind = control.evaluate("element => element.type")
+        label = control.evaluate(
+            "element => element.ariaLabel || element.labels?.[0]?.textContent || element.textContent"
+        )
+        assert label.strip()
+        if kind == "range":
+            value = float(control.input_value())
+            at_its_end = value >= float(control.get_attribute("max") or 0)
+            control.press("ArrowLeft" if at_its_end else "ArrowRight")
+            assert float(control.input_value()) != value, label
+            assert said(figure) != start, label
+            assert control.get_attribute("aria-valuetext")
+        elif kind == "checkbox":
+            control.press("Space")
+            assert said(figure) != start, label
+    figure.get_by_role("button", name="Reset").press("Enter")
+    assert said(figure) == start
+
+
+def test_axe_finds_no_violation_and_nothing_is_too_wide(seen: Watched) -> None:
+    assert pages.violations(seen.page) == []
+    seen.page.set_viewport_size(PHONE)
+    assert pages.too_wide(seen.page) == []
+    assert (
+        seen.page.locator(".live").evaluate_all(
+            "all => all.filter(figure => figure.scrollWidth > figure.clientWidth).length"
+        )
+        == 0
+    )
+
+
+def test_page_works_from_a_folder(chromium: Browser, site: Path) -> None:
+    page = chromium.new_page(viewport=PROJECTOR)
+    page.goto((site / "index.html").as_uri())
+    assert "Gates" in said(figure_of(page, "block"))
+    page.close()
+
+
+def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
+    chromium: Browser, site: Path, home: str, seen: Watched
+) -> None:
+    seen.page.emulate_media(media="print")
+    assert seen.page.locator("img:visible").count() == len(live.FIGURES)
+    assert seen.page.locator(".live:visible").count() == 0
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"http://{home}/index.html")
+    assert page.locator("img:visible").count() == len(live.FIGURES)
+    context.close()
+    page = chromium.new_page()
+    page.route("**/live/block.js*", lambda route: route.abort())
+    page.goto(f"http://{home}/index.html")
+    page.wait_for_timeout(1000)
+    assert page.locator("img.live-is-block").is_visible()
+    page.close()
+
+
+def test_page_does_not_jump_when_a_figure_comes(chromium: Browser, home: str) -> None:
+    """Chromium's own measure: the sum of its layout shifts, of which less than 0.1 counts as good."""
+    watch = """() => {
+        window.shifts = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) window.shifts += entry.value;
+        }).observe({ type: 'layout-shift', buffered: true });
+    }"""
+    for window in (PROJECTOR, PHONE):
+        for seen in opened(chromium, home, viewport=window):
+            seen.page.evaluate(watch)
+            seen.page.wait_for_timeout(500)
+            assert seen.page.evaluate("window.shifts") < 0.1, window
+
+
+def test_page_asks_nobody_else_and_logs_no_error(opened_once: Watched) -> None:
+    """Last of the page's tests: it speaks for all that the others did."""
+    assert opened_once.problems() == []
+
+
+# ---- in JupyterLab ----------------------------------------------------------------------------------------
+
+CELLS = """from seblock import live
+figures = {name: live.live(name, draw()) for name, (_, draw) in live.FIGURES.items()}
+%%
+figures["block"]
+%%
+figures["block"].value["tint"]
+%%
+figures["block"].value = figures["block"].value | {"tint": -0.2}"""
+
+
+@pytest.fixture(scope="module")
+def notebook(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A notebook that shows the block, open in JupyterLab, its first two cells run."""
+    root, own = tmp_path_factory.mktemp("a class"), tmp_path_factory.mktemp("own")
+    code = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    cells = [{**code, "id": f"cell-{i}", "source": text} for i, text in enumerate(CELLS.split("\n%%\n"))]
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    (root / "live.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+    )
+    with lab.server(root, own) as server:
+        context = chromium.new_context(viewport={"width": 1280, "height": 1400})
+        seen = watched(context, server.home)
+        seen.page.goto(server.url("/lab/tree/live.ipynb"))
+        lab.wait_until_idle(seen.page)
+        run_cell(seen.page, 0)
+        run_cell(seen.page, 1)
+        seen.page.locator(".live-status").wait_for()
+        yield seen
+        server.close_all(seen.page)
+        context.close()
+
+
+def run_cell(page: Page, number: int) -> None:
+    """Run a cell, to its end."""
+    page.locator(".jp-CodeCell .cm-content").nth(number).click()
+    page.keyboard.press("Shift+Enter")
+    prompt = page.locator(".jp-CodeCell .jp-InputArea-prompt").nth(number)
+    expect(prompt).to_have_text(re.compile(r"^\[\d+\]:$"), timeout=60_000)
+
+
+def test_lab_keys_go_to_the_figure(notebook: Watched) -> None:
+    page = notebook.page
+    figure, cells = figure_of(page, "block"), page.locator(".jp-Cell").count()
+    light = figure.get_by_role("slider", name="light")
+    light.click()
+    light.press("Home")
+    for key in ("ArrowRight", "ArrowUp", "a", "b", "d", "d", "x"):
+        light.press(key)
+    assert light.get_attribute("aria-valuetext") == "−0.28 warmer"
+    assert page.locator(".jp-Cell").count() == cells
+    assert f"Gates: {told(gates_of(photos.tint(photos.load()[:1], -0.28)))}." in said(figure)
+
+
+def test_lab_mouse_drags_the_patch(notebook: Watched) -> None:
+    figure = figure_of(notebook.page, "block")
+    figure.get_by_role("button", name="Reset").click()
+    photo = figure.locator(".live-drag")
+    photo.scroll_into_view_if_needed()
+    box = photo.bounding_box()
+    assert box
+    notebook.page.mouse.move(box["x"] + 10, box["y"] + 10)
+    notebook.page.mouse.down()
+    notebook.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    notebook.page.mouse.up()
+    assert "a blue patch 90 pixels from the left and 60 from the top" in said(figure)
+
+
+def test_lab_python_reads_and_sets_the_state(notebook: Watched) -> None:
+    figure = figure_of(notebook.page, "block")
+    figure.get_by_role("button", name="Reset").click()
+    light = figure.get_by_role("slider", name="light")
+    light.press("ArrowRight")
+    said(figure)
+    run_cell(notebook.page, 2)
+    expect(notebook.page.locator(".jp-OutputArea-output").last).to_have_text("0.01")
+    run_cell(notebook.page, 3)
+    expect(light).to_have_attribute("aria-valuetext", "−0.20 warmer")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_lab_axe_finds_no_violation_in_the_figure(notebook: Watched, theme: str, screenshots: Path) -> None:
+    lab.choose_theme(notebook.page, theme)
+    notebook.page.wait_for_timeout(500)
+    assert pages.violations(notebook.page, ".live") == []
+    figure_of(notebook.page, "block").screenshot(path=screenshots / f"live {theme}.png")
+
+
+def test_lab_asks_nobody_else_and_logs_no_error(notebook: Watched) -> None:
+    assert notebook.problems() == []

@@ -1,0 +1,128 @@
+"""The live figures, as far as Python goes. What they do in a browser: integration/browser/test_live.py."""
+
+import base64
+import gzip
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load
+
+from seblock import live, photos
+from seblock.live import figures
+
+KILO = 1000
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SOURCES = [*sorted(live.HERE.glob("*.js")), live.STYLE]
+
+
+@pytest.fixture
+def without_anywidget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment in which it is not installed."""
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    live.widget.cache_clear()
+    yield
+    live.widget.cache_clear()
+
+
+def shown(figure: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What IPython makes of the last line of a cell."""
+    shell = InteractiveShell.instance()
+    data, about = shell.display_formatter.format(figure)
+    InteractiveShell.clear_instance()
+    return data, about
+
+
+@pytest.mark.parametrize("name", live.FIGURES)
+def test_shown_are_words_a_picture_and_the_widget(name: str) -> None:
+    """On ipywidgets 7 as well, whose own way to display would leave out all but the widget."""
+    picture = live.FIGURES[name][1]()
+    data, about = shown(live.live(name, picture))
+    assert data.keys() == {"text/plain", "image/png", WIDGET}
+    assert data["text/plain"] == repr(picture)
+    assert about["image/png"]["alt"] == picture.alt
+    assert about["image/png"]["live"] == name
+    assert about["image/png"]["width"] > 0
+
+
+@pytest.mark.usefixtures("without_anywidget")
+def test_without_anywidget_the_picture_is_left() -> None:
+    picture = figures.block_picture()
+    data, about = shown(live.live("block", picture))
+    assert data.keys() == {"text/plain", "image/png"}
+    assert about["image/png"]["live"] == "block"
+
+
+def test_state_starts_as_told_and_can_be_read() -> None:
+    figure = live.live("block", figures.block_picture(), tint=0.2)
+    assert figure.value["tint"] == 0.2
+    assert figure.value["photo"] == "temple"
+    with pytest.raises(TypeError, match="block has no tnit; it has photo, tint"):
+        live.live("block", figures.block_picture(), tnit=0.2)
+    with pytest.raises(KeyError, match="no live figure 'blok'"):
+        live.live("blok", figures.block_picture())
+
+
+def test_module_and_style_are_small() -> None:
+    assert len(gzip.compress((live.module() + live.STYLE.read_text()).encode())) <= 20 * KILO
+
+
+@pytest.mark.parametrize("name", live.FIGURES)
+def test_data_are_small(name: str) -> None:
+    assert len(live.pack(name)) <= 110 * KILO
+
+
+def test_page_gets_the_same_bytes_as_the_notebook(tmp_path: Path) -> None:
+    live.write(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        *("page.js", "live.js", "live.css"),
+        *(f"{name}.js" for name in live.FIGURES),
+    }
+    for name in live.FIGURES:
+        text = (tmp_path / f"{name}.js").read_text()
+        assert text.startswith(f'{live.DATA}["{name}"] = ')
+        assert base64.b64decode(text.split('"')[3]) == live.pack(name)
+
+
+def test_a_change_gives_the_page_a_new_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(folder: str) -> str:
+        live.write(tmp_path / folder)
+        (found,) = re.findall(r'VERSION = "(\w+)"', (tmp_path / folder / "page.js").read_text())
+        return found
+
+    before = version("before")
+    assert version("again") == before != "0"
+    monkeypatch.setattr("seblock.live.EXPORTED", "{ render }")
+    assert version("after") != before
+
+
+def test_nobody_else_is_named_and_nothing_is_imported() -> None:
+    for file in SOURCES:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"https?://|^import |\bimport\(|\bfetch\(|@import|url\(", text, re.M), file.name
+
+
+def test_photos_come_out_of_their_files_as_they_went_in() -> None:
+    given = load(live.pack("block"))
+    for name, photo in zip(("temple", "flower"), photos.load()):
+        file = io.BytesIO(given[name].numpy().tobytes())
+        pixels = torch.from_numpy(np.asarray(Image.open(file)).copy()).permute(2, 0, 1)
+        assert torch.equal(pixels, (photo * 255).round().to(torch.uint8))
+
+
+def test_settings_travel_with_the_tensors(tmp_path: Path) -> None:
+    (tmp_path / "block").write_bytes(live.pack("block"))
+    with safe_open(tmp_path / "block", "pt") as file:
+        settings = json.loads(file.metadata()["settings"])
+    assert settings["figure"] == "block"
+    assert settings["names"] == list(photos.CHANNELS)
