@@ -81,12 +81,12 @@ def dimmers(axes_: Mapping[str, Tensor], scores: Mapping[str, Tensor], classes: 
     told = []
     for column, (name, of_channel) in enumerate(axes_.items()):
         ax = axes[0, column]
-        order = of_channel.argsort()
+        order = of_channel.argsort().tolist()
         ax.plot(range(len(order)), of_channel[order], "o", color=BLUE, markersize=7)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(title=f"block {name}", xlabel="channels, in order", xticks=[])
         ax = axes[1, column]
-        by_score = scores[name].argsort()
+        by_score = scores[name].argsort().tolist()
         ax.plot(scores[name][by_score], range(len(by_score)), "o", color=ORANGE, markersize=10)
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set_yticks(range(len(by_score)), [classes[k] for k in by_score], fontsize=14)
