@@ -28,7 +28,7 @@ FIGURES.terms = async (given, put) => {
     const cells = Array.from({ length: 9 }, () => h("td"));
     const rows = [0, 3, 6].map((k) => h("tr", {}, ...cells.slice(k, k + 3)));
     const sum = h("p", { className: "live-sum" });
-    const table = h("table", {}, h("caption", {}, `${colour} channel: pixel × weight`), h("tbody", {}, ...rows));
+    const table = h("table", {}, h("caption", {}, `${colour}: pixel × weight`), h("tbody", {}, ...rows));
     return { colour, cells, sum, element: h("div", {}, table, sum) };
   });
   const total = h("p", { className: "live-sum" });
