@@ -50,14 +50,15 @@ def group(
     return found
 
 
+@functools.cache
 def runs(network: str, epochs: int) -> dict[int, list[Row]]:
     """Rows of the fleet's runs of a network by seed, from 0 up, each in the order of its epochs.
 
     Only runs with the recipe that all have in common: nothing changed in β or the gates' decay. The last row
-    is always that of the last epoch; of a few runs it is the only one that was kept.
+    is always that of the last epoch; of a few runs it is the only one that was kept. Kept for the next call.
     """
     found: dict[int, list[Row]] = {}
-    for row in table("fleet_runs"):
+    for row in _cached("fleet_runs"):
         unchanged = math.isnan(float(row["gate_decay"])) and row["beta"] == 0
         if unchanged and (row["network"], row["epochs"]) == (network, epochs):
             found.setdefault(int(row["seed"]), []).append(row)
