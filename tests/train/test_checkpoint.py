@@ -27,9 +27,12 @@ def test_resume_without_a_checkpoint_starts_afresh(cifar, whole, tmp_path, no_cu
 
 
 def test_other_settings_than_the_checkpoints_are_refused_by_name(cifar, whole, capsys):
-    sentence = ends_with(capsys, options(cifar, whole, "--resume", "--smoothing", "0.1", epochs=4, gate_decay=0.5))
+    sentence = ends_with(
+        capsys, options(cifar, whole, "--resume", "--smoothing", "0.1", epochs=4, gate_decay=0.5)
+    )
     assert (
-        "belongs to another run: epochs 3, not 4; gate_decay None, not 0.5; smoothing 0.0, not 0.1" in sentence
+        "belongs to another run: epochs 3, not 4; gate_decay None, not 0.5; smoothing 0.0, not 0.1"
+        in sentence
     )
 
 
