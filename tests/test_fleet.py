@@ -162,6 +162,13 @@ def test_the_queue_for_a_gpu_leaves_what_the_other_leaves(whole, cifar, tmp_path
                     trained.number(other[key]), abs=0.05, nan_ok=True
                 ), key
 
+    for path in [*(tmp_path / "tables").iterdir(), *(tmp_path / "runs").glob("*/result.json")]:
+        path.unlink()
+    process = start(cifar, tmp_path, "--gpu", "-1")  # time for no training, only for what was cut off
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, out + error
+    assert len(fleet.done(tmp_path / "tables")) == 3
+
 
 def test_a_gpu_begins_no_run_that_would_not_end_in_time(cifar, tmp_path):
     process = start(cifar, tmp_path, "--gpu", "-1")

@@ -391,7 +391,7 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
     """Train what the tables miss on a GPU, many runs at once, and begin none that would not end in time.
 
     Processes on the CPU make the statistics from the weights. A run's rows come into the tables within
-    seconds of its end.
+    seconds of its end; where a call was cut off before that, the next one brings them from what it left.
     """
     import multiprocessing
 
@@ -431,6 +431,11 @@ def work_on_gpu(directory: Path, runs: Path, folder: Path, steps: Sequence[int],
         print(f"{passed():6.1f} s: {len(whole)} more runs in the tables", flush=True)
 
     with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 2)) as pool:
+        for job in [job for job in waiting if (runs / job.name / "log.json").exists()]:
+            waiting.remove(job)
+            ended[job] = pool.apply_async(
+                finish_on_cpu, (job, directory, runs / job.name, RECIPE.get("images"))
+            )
         while waiting or active:
             waiting = [job for job in waiting if passed() + 1.1 * pace * job.epochs < seconds]
             if waiting and len(active) < LANES:
@@ -502,7 +507,8 @@ def follow(job: Job, lane: Any, directory: Path, out: Path, pool: Any) -> Genera
     while not epochs[0].ready() or not all(each.ready() for each in noted):
         yield
     note()
-    return pool.apply_async(finish_on_cpu, (job, directory, out, log, facts, RECIPE.get("images")))
+    write_whole(out / "log.json", json.dumps({"log": log, "facts": facts}).encode())
+    return pool.apply_async(finish_on_cpu, (job, directory, out, RECIPE.get("images")))
 
 
 def load_finished(job: Job, directory: Path, path: Path, images: int | None) -> tuple[Any, Any]:
@@ -523,17 +529,16 @@ def note_on_cpu(job: Job, directory: Path, out: Path, epoch: int, images: int | 
     note_epoch(*load_finished(job, directory, out / f"weights_{epoch}.safetensors", images), epoch, out)
 
 
-def finish_on_cpu(
-    job: Job, directory: Path, out: Path, log: list[Row], facts: Row, images: int | None
-) -> None:
+def finish_on_cpu(job: Job, directory: Path, out: Path, images: int | None) -> None:
     """Leave a run's rows, if the CPU finds the accuracy that the GPU found."""
     from seblock import train
 
     network, test = load_finished(job, directory, out / train.WEIGHTS, images)
-    (_, accuracy), there = train.evaluate(network, test), log[-1]["test_accuracy"]
+    left = json.loads((out / "log.json").read_text())
+    (_, accuracy), there = train.evaluate(network, test), left["log"][-1]["test_accuracy"]
     if abs(accuracy - there) > 0.003:
         raise ValueError(f"{job.name}: accuracy {there} on the GPU, {accuracy} on the CPU")
-    write_result(network, test, log, facts, job.closely, out)
+    write_result(network, test, left["log"], left["facts"], job.closely, out)
 
 
 def status(runs: Path, folder: Path) -> str:

@@ -1,17 +1,12 @@
 """Make what stands in seblock/trained.
 
 python tools/trained.py puzzles            two hundred small networks, an hour and a half on two cores
-python tools/trained.py cifar10 RUNS       from the directories that `python -m seblock.train` left in RUNS
 python tools/trained.py gates DATA RUNS    what the gates of the fleet's networks in RUNS do
 """
 
 import argparse
 import copy
 import csv
-import dataclasses
-import json
-import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +17,6 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -229,30 +223,6 @@ def rows_of(name: str) -> list[Row]:
         return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def runs_in(directory: Path) -> dict[Path, dict[str, Any]]:
-    """What the checkpoints below a directory say of their runs: settings and log."""
-    found = {}
-    for path in sorted(directory.glob("*/checkpoint.safetensors")):
-        with safe_open(path, "pt") as file:
-            found[path.parent] = json.loads(file.metadata()["run"])
-    return found
-
-
-def keep_cifar10(runs: Path) -> None:
-    """The weights of each network's median seed."""
-    ends = defaultdict(list)
-    for place, run in runs_in(runs).items():
-        settings = dataclasses.asdict(train.Settings(**run["settings"]))
-        if len(run["log"]) < settings["epochs"]:
-            sys.exit(f"{place} is not finished")
-        if settings["gate_decay"] is None and not settings["beta"]:
-            ends[settings["network"], settings["epochs"]].append((run["log"][-1]["test_accuracy"], place))
-    for (network, epochs), finished in ends.items():
-        _, place = sorted(finished)[(len(finished) - 1) // 2]
-        weights = load_file(place / "weights.safetensors")
-        save_file(weights, FOLDER / f"{network}_{epochs}.safetensors")
 
 
 # What the fleet's trained gates do
@@ -592,7 +562,6 @@ if __name__ == "__main__":
     puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths; all if none is named")
     puzzle_options.add_argument("--seeds", type=int, default=10)
     puzzle_options.add_argument("--processes", type=int, help="at a time; one for each core if not given")
-    commands.add_parser("cifar10").add_argument("runs", type=Path)
     gate_options = commands.add_parser("gates")
     gate_options.add_argument("data", type=Path)
     gate_options.add_argument("runs", type=Path)
@@ -600,7 +569,5 @@ if __name__ == "__main__":
     match options.command:
         case "puzzles":
             train_puzzles(options.jobs, options.seeds, options.processes)
-        case "cifar10":
-            keep_cifar10(options.runs)
         case "gates":
             examine_gates(options.data, options.runs)
