@@ -16,6 +16,7 @@ trained     weights and tables of results
 scanner     a text scanner's network, with its own weights
 pretrained  gates of a pretrained network on photos of one's own
 plots       the figures, and show()
+live        figures that move, in notebooks and on the page
 train       the training loop, and the command around it
 exercises   the checks that the notebooks call
 
