@@ -2,6 +2,8 @@
 
 import fcntl
 import glob
+import hashlib
+import json
 import os
 import resource
 import shutil
@@ -21,18 +23,83 @@ FOLDER = "squeeze-and-excitation"
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
+RECORD = ".handed_out.json"
+"""In the student's folder: the digests of what was copied to them, by the file's name in that folder."""
+NEWER = "newer"
+"""The folder in the student's folder that holds corrected notebooks, where the student's own is edited."""
+NOTICE = "READ ME newer notebooks.md"
+"""What tells the student of them, beside the notebooks."""
+
+
+def digest(path: Path) -> str:
+    """What a file says, as a hash: a notebook that was run, but not edited, still says the same."""
+    said = path.read_bytes()
+    if path.suffix == ".ipynb":
+        try:
+            cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(said)["cells"]]
+            said = json.dumps(cells).encode()
+        except (ValueError, KeyError, TypeError):
+            pass  # the student's file is no notebook any more
+    return hashlib.sha256(said).hexdigest()
+
+
+def copy(path: Path, to: Path) -> None:
+    """Copy a file; an interrupted copy leaves nothing that looks whole."""
+    half = to.with_name(f".{to.name}.half")
+    shutil.copyfile(path, half)
+    half.rename(to)
+
 
 def lay_out(folder: Path) -> None:
-    """Copy the notebooks that are not there: what a student changed stays, what they deleted comes again."""
+    """Bring the notebooks in a student's folder up to date, without touching what the student edited.
+
+    A notebook that is missing is copied, one that was not edited since is renewed. Of one that was edited the
+    newer version comes into `NEWER`, once, and `NOTICE` tells the student.
+    """
     if not folder.parent.is_dir():
         sys.exit(f"{folder.parent} is not there: the account wants its home first.")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
-    for path in (*NOTEBOOKS.glob("*.ipynb"), NOTEBOOKS / "colab.svg"):
-        if not (folder / path.name).exists():
-            half = folder / f".{path.name}.half"  # so that an interrupted copy is made again
-            shutil.copyfile(path, half)
-            half.rename(folder / path.name)
+    try:
+        record: dict[str, str] = dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        record = {}
+    told = []
+    for path in sorted((*NOTEBOOKS.glob("*.ipynb"), NOTEBOOKS / "colab.svg")):
+        own, offered = folder / path.name, f"{NEWER}/{path.name}"
+        given = digest(path)
+        here = digest(own) if own.exists() else None
+        if here in (None, given, record.get(path.name)):
+            if here != given:
+                copy(path, own)
+            record[path.name] = given
+            record.pop(offered, None)
+            (folder / offered).unlink(missing_ok=True)
+        elif given != record.get(path.name):
+            if given != record.get(offered):
+                (folder / NEWER).mkdir(exist_ok=True)
+                copy(path, folder / offered)
+                record[offered] = given
+            told += [path.name] if (folder / offered).exists() else []  # to delete it is to decline
+    half = folder / f"{RECORD}.half"
+    half.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    half.rename(folder / RECORD)
+    if told:
+        names = "".join(f"- [{name}]({NEWER}/{name})\n" for name in told)
+        (folder / NOTICE).write_text(NOTICE_TEXT.format(names=names), encoding="utf-8")
+    else:
+        (folder / NOTICE).unlink(missing_ok=True)
+
+
+NOTICE_TEXT = f"""# Newer notebooks
+
+These notebooks were corrected after you had begun to work in your copies. Yours are as you left them. The newer ones
+are in the folder `{NEWER}`:
+
+{{names}}
+To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If you don't
+want it, delete it in `{NEWER}`.
+"""
 
 
 def runtime(name: str) -> str:

@@ -130,8 +130,8 @@ class ConstantGate(nn.Module):
         self.weight = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        expect_maps(x, len(self.weight))
-        return rescale(x, self.weight.sigmoid().expand(len(x), -1))
+        expect_maps(x, self.weight.shape[0])
+        return rescale(x, self.weight.sigmoid().expand(x.shape[0], -1))
 
 
 class ResBlockSqEx(nn.Module):

@@ -4,9 +4,13 @@ A channel gate is a module x̃_c = s_c · u_c, the same factor at every position
 It is known by what it does, not by its name. Out of reach: a gate computed without a module of its own (such
 as ResNeSt's split attention), one for maps that are not (N, C, H, W), and one whose s is constant.
 
+A compiled model is looked at and changed as the eager one that it was made from: while that lasts, nothing
+compiled runs. The names of `torch.compile(model)` are those of `model`.
+
 Source of the summaries and interventions: Hu et al., arXiv 1709.01507, Sections 7.1 and 7.2.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -59,6 +63,7 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
     modules within one another the innermost is the gate. The model is left as it was, and so are PyTorch's
     random numbers.
     """
+    model = _uncompiled(model)
     received: dict[nn.Module, Tensor] = {}
 
     def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -69,6 +74,7 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
 
     with evaluating(model), torch.random.fork_rng(cuda_devices(model)):
         with ExitStack() as hooks:
+            hooks.enter_context(_eager())
             for module in model.modules():
                 hooks.callback(module.register_forward_hook(look).remove)
             model(_to_its_device(images[:2], model))
@@ -122,6 +128,26 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
     return s if (error <= 8 * (limits.eps * x.abs().amax(dim=(2, 3)) + limits.tiny)).all() else None
 
 
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """The model that `torch.compile(model)` was made from; any other is given back as it is."""
+    original = getattr(model, "_orig_mod", model)
+    return original if isinstance(original, nn.Module) else model
+
+
+@contextmanager
+def _eager() -> Iterator[None]:
+    """While it lasts, compiled models run uncompiled: compiled code does not call hooks that came later."""
+    if "torch._dynamo" in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    try:  # nothing has been compiled yet, and to load the compiler only to hold it off takes seconds
+        yield
+    finally:
+        if "torch._dynamo" in sys.modules:  # what was compiled meanwhile has our hooks in it
+            torch.compiler.reset()
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Every module in eval mode and no gradients; afterwards each module is in its own mode again."""
@@ -151,9 +177,10 @@ def _after_each(
     model: nn.Module, names: Iterable[str], act: Callable[[str, Tensor, Tensor], Tensor | None]
 ) -> Iterator[None]:
     """Call act(name, u, x̃) after each named module; a tensor that it returns takes the place of x̃."""
-    modules = dict(model.named_modules())
+    modules = dict(_uncompiled(model).named_modules())
     inputs: dict[str, Tensor] = {}
     with ExitStack() as hooks:
+        hooks.enter_context(_eager())
         for name in names:
             if name not in modules:
                 raise ValueError(f"the model has no module named {name!r}")

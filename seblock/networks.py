@@ -63,10 +63,11 @@ class ResidualBlock(nn.Module):
         inputs, outputs = channels
         self.gates = nn.ModuleDict({place: nn.Identity() for place in PLACEMENTS})
         self.gates[placement] = gate(inputs if placement == "PRE" else outputs)
+        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.gates["standard"](self.branch(self.gates["PRE"](x)))
-        y = F.relu(y + self.gates["Identity"](self.shortcut(x)))
+        y = self.relu(y + self.gates["Identity"](self.shortcut(x)))
         return self.gates["POST"](y)
 
 

@@ -299,6 +299,17 @@ def test_a_compiled_block_has_the_same_output_and_gradients(name, compiler):
 
 
 @every_block
+def test_torch_fx_traces_a_block_and_eager_use_still_says_what_is_wrong(name):
+    block = make(name)
+    traced = torch.fx.symbolic_trace(block)
+    for shape in [(2, 16, 5, 3), (1, 16, 2, 7)]:
+        x = torch.randn(shape)
+        assert torch.equal(traced(x), block(x))
+    with pytest.raises(ValueError, match="expected maps of shape"):
+        block(torch.randn(2, 15, 5, 3))
+
+
+@every_block
 def test_an_empty_batch_comes_out_empty_and_leaves_zero_gradients(name):
     block, x = make(name), torch.zeros(0, 16, 5, 3, requires_grad=True)
     y = block(x)

@@ -353,6 +353,14 @@ def test_long_sums_of_equal_numbers_stay_exact_in_channels_last():
         assert (mine - theirs).norm() < 1e-4 * theirs.norm()
 
 
+@pytest.mark.parametrize("height", [61, 64, 65, 129])  # bands of 64 rows: none whole, one, one and a rest, …
+def test_long_maps_of_any_height_are_summed_whole_in_channels_last(height):
+    quick, readable = pair(64, 4)
+    u, g = (maps(2, 64, height, 64, torch.channels_last) for _ in range(2))
+    assert u[0].numel() >= 150_000  # so that each image goes alone
+    same(quick, readable, u, g, atol=1e-9)
+
+
 def test_meta_maps_have_a_shape():
     with torch.device("meta"):
         block = FastSELayer(8, 2)

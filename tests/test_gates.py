@@ -585,7 +585,12 @@ def test_one_permutation_shuffles_every_gate_and_the_seed_alone_decides_it(paint
     assert orders[0] == orders[1] == orders[2]
     assert sorted(orders[0]) == list(range(7))
     assert orders[0] != list(range(7))
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0])  # known labels change nothing: other classes' gates come too
+    with shuffled(network, recorded._replace(labels=labels), 3):
+        seen.append(record(network, data, recorded.s).s)
+    assert not torch.equal(labels[orders[0]], labels)
     for k, s in recorded.s.items():
+        assert torch.equal(seen[3][k], seen[0][k])
         torch.testing.assert_close(seen[0][k], s[orders[0]], rtol=0, atol=5e-4)
         assert torch.equal(seen[0][k], seen[1][k])
         assert not torch.equal(seen[0][k], seen[2][k])
@@ -668,3 +673,54 @@ def test_where_a_channel_was_zero_the_gate_is_left_its_own():
     torch.testing.assert_close(after[:, 2], gate(other)[:, 2])
     mean = 2 + u[1:, 1].mean(dim=(1, 2)).mean()
     torch.testing.assert_close(after[:, 1], mean * other[:, 1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def compiled(request):
+    """A network that has already run as compiled code, and its eager twin."""
+    eager = cifar_resnet(20, small_se).eval()
+    network = cifar_resnet(20, small_se).eval()
+    network.load_state_dict(eager.state_dict())
+    if request.param == "in place":
+        network.compile(backend="eager")
+    elif request.param == "a stage":
+        network.stages[1] = torch.compile(network.stages[1], backend="eager")
+    else:
+        network = torch.compile(network, backend="eager")
+    with torch.no_grad():
+        network(torch.randn(2, 3, 16, 16))
+    yield network, eager
+    torch.compiler.reset()
+
+
+# PyTorch 2.13 warns about its own use of torch.jit when it first loads its compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compiled", ["in place", "wrapped", "a stage"], indirect=True)
+def test_a_compiled_network_is_recorded_and_changed_as_its_eager_twin(compiled, data):
+    network, eager = compiled
+    own, expected = record(network, data, squeezed=True), record(eager, data, squeezed=True)
+    for mine, theirs in ((own.s, expected.s), (own.z, expected.z)):
+        assert [k.replace("_orig_mod.", "") for k in mine] == list(theirs)
+        torch.testing.assert_close(list(mine.values()), list(theirs.values()), equal_nan=True)
+    with torch.no_grad():
+        before = network(data[0][0])
+    for intervene in (clamped, frozen, shuffled):
+        for within in ("", "stages.1"):
+            with intervene(network, own, within=within), intervene(eager, expected, within=within):
+                mine, theirs = run(network, data), run(eager, data)
+            torch.testing.assert_close(mine, theirs)
+    assert not torch.allclose(theirs, run(eager, data))
+    with torch.no_grad():
+        assert torch.equal(network(data[0][0]), before)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_compiled_during_an_intervention_does_not_outlast_it(network, data):
+    network.eval()
+    recorded, before = record(network, data), run(network, data)
+    with clamped(network, recorded, 0.0):
+        expected = run(network, data)
+        network.compile(backend="eager")
+        torch.testing.assert_close(run(network, data), expected)
+    torch.testing.assert_close(run(network, data), before)
+    assert not torch.allclose(before, expected)

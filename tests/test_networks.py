@@ -65,6 +65,27 @@ def test_the_imagenet_resnets_have_as_many_parameters_as_the_published_ones(gate
         assert count(imagenet_resnet(depth, gate)) == expected
 
 
+@pytest.mark.parametrize("name", ["resnet20", "se_resnet20", "constant_resnet20", "se_resnet20_nosqueeze"])
+def test_torch_fx_traces_a_network(name):
+    network, x = networks.build(name).eval(), torch.randn(2, 3, 16, 12)
+    assert torch.equal(torch.fx.symbolic_trace(network)(x), network(x))
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_each_non_linearity_of_a_network_is_a_module_that_is_called_once(placement):
+    """Attributions such as DeepLift's hook each of them, and are off if one is a function or is used twice."""
+    network = cifar_resnet(20, small_se, placement).eval()
+    graph = torch.fx.symbolic_trace(network).graph
+    functions = {str(node.target) for node in graph.nodes if node.op in ("call_function", "call_method")}
+    assert not [name for name in functions if "relu" in name or "sigmoid" in name]
+    called = [node.target for node in graph.nodes if node.op == "call_module"]
+    assert len(called) == len(set(called))
+    kinds = [type(network.get_submodule(name)).__name__ for name in called]
+    # The stem, two in each of nine blocks, and each gate's.
+    assert kinds.count("ReLU") == 1 + 18 + 9
+    assert kinds.count("Sigmoid") == 9
+
+
 def stage_shapes(network, x):
     shapes = []
     for module in (network.stem, *network.stages):

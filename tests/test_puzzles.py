@@ -139,6 +139,17 @@ def test_digits_are_whole_of_two_classes_and_of_their_own_part_and_lie_everywher
         assert set(zip(tops, lefts, strict=True)) == {(i, j) for i in range(6) for j in range(6)}
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_digits_places_say_nothing_about_the_cue(part, where):
+    p = puzzles.painting_puzzle(600, 11, part)
+    corners = torch.tensor([[digit_in(channel, where)[1:] for channel in x[:2]] for x in p.x]).double()
+    means = [corners[p.cue == cue].mean(0) for cue in (0, 1)]
+    # A place is one of 0 to 5: its deviation is 1.71, and the difference of two means of 300 has 0.14.
+    assert (means[0] - means[1]).abs().max() < 4 * 0.14
+    assert (corners[:, 0] != corners[:, 1]).any(dim=1).double().mean() > 0.9
+    assert all(corners[p.cue == cue].std(0).min() > 1.5 for cue in (0, 1))
+
+
 def test_a_larger_image_holds_the_same_digits_and_cue_in_its_far_corner() -> None:
     small, large = (puzzles.painting_puzzle(30, 7, "test", side) for side in (20, 40))
     assert large.x.shape == (30, 3, 40, 40)
@@ -203,8 +214,10 @@ def test_the_painter_with_se_blocks_sees_the_cue_from_everywhere():
 def test_an_added_term_adds_one_number_to_each_map() -> None:
     torch.manual_seed(0)
     module = puzzles.AddedTerm(8)
-    x = torch.randn(2, 8, 5, 3)
+    x = torch.randn(2, 8, 5, 3) + 3 * torch.randn(2, 8, 1, 1)
     w1, b1, w2, b2 = (p.detach() for p in module.parameters())
+    before_relu = x.mean((2, 3)) @ w1.T + b1
+    assert before_relu.min() < 0 < before_relu.max()
     term = torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2
     torch.testing.assert_close(module(x) - x, term[:, :, None, None].expand_as(x))
 

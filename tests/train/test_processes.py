@@ -14,7 +14,7 @@ from helpers import SETTINGS, assert_same_result, environment, learned, options,
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from seblock import networks, train
+from seblock import cifar10, networks, train
 from seblock.train import processes
 
 
@@ -89,6 +89,10 @@ def a_few_steps(rank=0, world=1):
     return {**network.state_dict(), **first, "labels": torch.stack(labels)}
 
 
+ONE_STEP = {"epochs": 1, "images": 16}
+"""What makes of `SETTINGS` a run of a single step."""
+
+
 def one_of_two(rank, directory, cifar):
     """What each of two processes does; what it found is left in `directory`."""
     torch.set_num_threads(1)
@@ -113,6 +117,10 @@ def one_of_two(rank, directory, cifar):
         train.train_epoch(learned([1.0, 1.0 if rank else math.nan], [True] * 2), 2, "", bar=False)
     except train.Diverged:
         found["diverged"] = True
+
+    one = train.run(train.Settings(**{**vars(SETTINGS), **ONE_STEP}), cifar, directory / "one", bar=False)
+    gradient = one.network.get_parameter("classify.weight").grad
+    save_file({"gradient": gradient}, directory / f"one{rank}.safetensors")
 
     settings = train.Settings(**{**vars(SETTINGS), "epochs": 2})
     train.run(settings, cifar, directory / "whole", bar=False)
@@ -169,6 +177,26 @@ def test_two_processes_average_their_gradients_and_reach_the_weights_of_one(two)
         gradients.append(network.classify.weight.grad)
     assert not torch.allclose(*gradients, rtol=0.01)
     torch.testing.assert_close(steps[0]["gradient.classify.weight"], sum(gradients) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_of_two_processes_averages_their_gradients(two, cifar):
+    directory, _, _ = two
+    found = [load_file(directory / f"one{rank}.safetensors")["gradient"] for rank in range(2)]
+    settings = train.Settings(**{**vars(SETTINGS), **ONE_STEP})
+    gradients = []
+    for rank in range(2):
+        torch.manual_seed(settings.seed)
+        network = networks.build(settings.network).to(memory_format=torch.channels_last)
+        images = cifar10.load(cifar, "train", settings.images)
+        torch.manual_seed(settings.seed * 100_000)
+        (x, y), *rest = train.batches(images, settings.batch, settings.seed * 100_000, rank, 2)
+        assert len(y) == 8
+        assert not rest
+        F.cross_entropy(network.train()(x), y).backward()
+        gradients.append(network.classify.weight.grad)
+    assert not torch.allclose(*gradients, rtol=0.01)
+    assert torch.equal(*found)
+    torch.testing.assert_close(found[0], sum(gradients) / 2, rtol=1e-4, atol=1e-6)
 
 
 def test_two_processes_count_together_with_the_statistics_that_are_saved(two):
