@@ -93,12 +93,12 @@ def lay_out(folder: Path) -> None:
 
 NOTICE_TEXT = f"""# Newer notebooks
 
-These notebooks were corrected after you had begun to work in your copies. Yours are as you left them. The newer ones
-are in the folder `{NEWER}`:
+These notebooks were corrected after you had begun to work in your copies. Yours are as you left them. The
+newer ones are in the folder `{NEWER}`:
 
 {{names}}
-To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If you don't
-want it, delete it in `{NEWER}`.
+To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If
+you don't want it, delete it in `{NEWER}`.
 """
 
 

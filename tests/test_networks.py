@@ -73,7 +73,7 @@ def test_torch_fx_traces_a_network(name):
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_each_non_linearity_of_a_network_is_a_module_that_is_called_once(placement):
-    """Attributions such as DeepLift's hook each of them, and are off if one is a function or is used twice."""
+    """DeepLift, for one, hooks them: its numbers are off if one is a function or is used twice."""
     network = cifar_resnet(20, small_se, placement).eval()
     graph = torch.fx.symbolic_trace(network).graph
     functions = {str(node.target) for node in graph.nodes if node.op in ("call_function", "call_method")}

@@ -5,6 +5,7 @@ being there.
 """
 
 import base64
+import importlib.util
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -293,7 +295,8 @@ def flaws(guess: Cell, answer: Cell) -> list[str]:
         found.append("a fold that says on its outside whether it is right")
     if any(not re.match(r"\s*?\n\n\S.*\S\n\n$", text, re.DOTALL) for _, text in folds):
         found.append("a fold without a text in it, or without an empty line on either side of it")
-    if re.search(r"\([a-z]\)|\*\*Guess", FOLD.sub("", source).replace("**Guess.**", "", 1)):
+    outside = re.sub(r"`[^`]+`", "", FOLD.sub("", source)).replace("**Guess.**", "", 1)
+    if re.search(r"\([a-z]\)|\*\*Guess", outside):
         found.append("an answer, or a second guess, outside the folds")
     if answer["cell_type"] != "code" or "hide-output" not in answer["metadata"].get("tags", []):
         return [*found, "not right above a code cell with the tag hide-output"]
@@ -563,13 +566,61 @@ def test_a_fork_writes_its_address_once(fork: Path) -> None:
         title, badge, rest = first["source"].split("\n\n", 2)
         assert (title[:2], badge) == ("# ", f"[![Open in Colab](colab.svg)]({opens})"), name
         assert PREREQUISITES.search(rest), name
-        assert second["source"].endswith("%pip install --quiet --no-deps git+https://github.com/a-fork/of.it")
+        assert second["source"].count('source = "git+https://github.com/a-fork/of.it"') == 1
         assert "OWNER" not in text, name
     assert (ROOT / "notebooks" / "colab.svg").is_file()
     assert "(https://mybinder.org/v2/gh/a-fork/of.it/main?labpath=notebooks%2F00_start_here.ipynb)" in readme
     assert "a-fork/of.it/blob/main/notebooks/00_start_here.ipynb)" in readme
     assert give(fork) == after | {"README.md": readme}
     assert give(fork, "https://github.com/OWNER/seblock") == before
+
+
+@pytest.mark.parametrize(
+    ("there", "colab", "address", "said"),
+    [
+        (True, False, "", []),
+        (True, True, "https://github.com/a-fork/of.it", []),
+        (False, True, "", "the package seblock. Its address is not known yet"),
+        (False, False, "", "the package seblock. Its address is not known yet"),
+        (False, False, "https://github.com/a-fork/of.it", "%pip install git+https://github.com/a-fork/of.it"),
+        (False, True, "https://github.com/a-fork/of.it", ["anywidget psygnal", "{source}"]),
+    ],
+)
+def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
+    fork: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: bool,
+    colab: bool,
+    address: str,
+    said: str | list[str],
+) -> None:
+    """Run as a kernel runs it, but pip, which is asked in words alone."""
+    if address:
+        give(fork, address)
+    source = read(fork / "notebooks" / "03_squeeze.ipynb")["cells"][1]["source"]
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    if colab:
+        monkeypatch.setenv("COLAB_RELEASE_TAG", "tried")
+    found = importlib.util.find_spec("seblock")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if there else None)
+    asked: list[str] = []
+
+    class Shell:
+        def run_line_magic(self, name: str, line: str) -> None:
+            assert name == "pip"
+            asked.append(line.removeprefix("install --quiet --no-deps "))
+
+    code = TransformerManager().transform_cell(source)
+    if isinstance(said, list):
+        exec(code, {"get_ipython": Shell})
+        assert asked == said
+        return
+    with pytest.raises(ModuleNotFoundError) as caught:
+        exec(code, {"get_ipython": Shell, "__name__": "__main__"})
+    (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
+    assert said in line
+    assert "\n" not in line
+    assert not asked
 
 
 def test_an_address_that_colab_cannot_open_gets_no_badge(fork: Path) -> None:

@@ -33,15 +33,32 @@ FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
 PLACEHOLDER = "https://github.com/OWNER/seblock"
 """The address as long as there is none."""
 SETUP = """
-# On Colab: fetch the package of these notebooks. Anywhere else: nothing.
+# The package of these notebooks: Colab fetches it, elsewhere this says how to.
 import os
 import sys
 from importlib.util import find_spec
 
+source = "ADDRESS"
 on_colab = "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
-if on_colab and not getattr(find_spec("seblock"), "origin", None):
+
+
+class NotInstalled(ModuleNotFoundError):
+    def _render_traceback_(self):  # the sentence alone
+        return [f"This notebook needs the package seblock. {self}"]
+
+
+if not getattr(find_spec("seblock"), "origin", None):
+    if not source:
+        raise NotInstalled(
+            "Its address is not known yet: take the whole project, and in a cell here "
+            "call %pip install with the path of the project's folder."
+        )
+    if not on_colab:
+        raise NotInstalled(
+            f"Run this in a cell, then start again: %pip install {source}"
+        )
     %pip install --quiet --no-deps anywidget psygnal
-    %pip install --quiet --no-deps git+{address}
+    %pip install --quiet --no-deps {source}
 """.strip()
 """The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin.
 
@@ -84,6 +101,11 @@ def address() -> str:
     return str(project["urls"]["Repository"]).removesuffix("/").removesuffix(".git")
 
 
+def setup() -> str:
+    """The second cell of each notebook, with the address where there is one."""
+    return SETUP.replace("ADDRESS", "" if address() == PLACEHOLDER else f"git+{address()}")
+
+
 def badge(file: str, picture: str) -> str | None:
     """The link that opens a notebook on Colab; None without an address, or off GitHub, where Colab looks."""
     found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", address())
@@ -99,7 +121,7 @@ def give_address(nb: nbformat.NotebookNode, file: str) -> None:
     first.source = "\n\n".join(part for part in (title, badge(file, "colab.svg"), text) if part)
     if not nb.cells[1:] or nb.cells[1].id != "setup":
         nb.cells.insert(1, nbformat.v4.new_code_cell(id="setup"))
-    nb.cells[1].update(source=SETUP.format(address=address()), metadata=nbformat.from_dict(FOLDED))
+    nb.cells[1].update(source=setup(), metadata=nbformat.from_dict(FOLDED))
 
 
 def store(nb: nbformat.NotebookNode, path: Path) -> None:

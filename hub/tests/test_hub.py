@@ -319,7 +319,9 @@ def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, P
     return tmp_path / "notebooks", tmp_path / FOLDER
 
 
-def test_a_corrected_notebook_renews_a_copy_that_was_run_but_not_edited(handed_out: tuple[Path, Path]) -> None:
+def test_a_corrected_notebook_renews_a_copy_that_was_run_but_not_edited(
+    handed_out: tuple[Path, Path],
+) -> None:
     ours, theirs = handed_out
     run_again(theirs / LESSON.name)
     lay_out(theirs)

@@ -5,6 +5,7 @@ here. The repository is a local one, which git is told to take for the address i
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -33,9 +35,15 @@ def installed() -> dict[str, str]:
     return {each["name"]: each["version"] for each in json.loads(pip("list", "--format=json"))}
 
 
-def setup_cell() -> str:
-    """The second cell of the first notebook."""
-    return str(nbformat.read(NOTEBOOKS[0], 4).cells[1].source)
+ADDRESS = "https://git.example.org/of/it"
+
+
+def setup_cell(address: str = f"git+{ADDRESS}") -> str:
+    """The second cell of the first notebook, as it is for those who host it at an address."""
+    source = str(nbformat.read(NOTEBOOKS[0], 4).cells[1].source)
+    changed, lines = re.subn('^source = ".*"$', f'source = "{address}"', source, flags=re.MULTILINE)
+    assert lines == 1
+    return changed
 
 
 def run(folder: Path, *sources: str) -> list[str]:
@@ -60,10 +68,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_package(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of what the cell fetches is here, and the address in the cell leads to the copy."""
     pip("uninstall", "--yes", *FETCHED)
-    (address,) = (word.partition("git+")[2] for word in setup_cell().split() if word.startswith("git+"))
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{repository.as_uri()}.insteadOf")
-    monkeypatch.setenv("GIT_CONFIG_VALUE_0", address)
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", ADDRESS)
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     assert not FETCHED & installed().keys()
 
@@ -74,9 +81,28 @@ def on_colab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab-external-images")
 
 
-def test_elsewhere_the_cell_does_nothing(tmp_path: Path) -> None:
+def shown(folder: Path, source: str) -> str:
+    """What a cell that fails shows instead of a traceback."""
+    with pytest.raises(CellExecutionError) as caught:
+        run(folder, source)
+    return caught.value.traceback
+
+
+def test_elsewhere_the_cell_installs_nothing_and_says_how(tmp_path: Path) -> None:
     before = installed()
-    assert run(tmp_path, setup_cell()) == [""]
+    assert (
+        f"needs the package seblock. Run this in a cell, then start again: %pip install git+{ADDRESS}"
+        in shown(tmp_path, setup_cell())
+    )
+    assert installed() == before
+
+
+@pytest.mark.usefixtures("on_colab")
+def test_without_an_address_it_says_so_on_colab_too(tmp_path: Path) -> None:
+    before = installed()
+    said = shown(tmp_path, setup_cell(""))
+    assert "needs the package seblock. Its address is not known yet" in said
+    assert "Traceback" not in said
     assert installed() == before
 
 
