@@ -467,6 +467,13 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
     kept = [shares for shares in blocks_ if shares[0] >= 0]
     assert all(any(shares[k] < 0.2 for shares in kept) for k in range(3))
     assert any(min(shares) >= 0.2 for shares in kept)
+    backed_up = [
+        row[f"block {k} at the mean of all"] > 0.9
+        for row in gated
+        for k in (1, 2, 3)
+        if row[f"block {k} at the other cue's mean"] < 0.2
+    ]
+    assert 1 < sum(backed_up) < len(backed_up) - 1
     for blind in ("plain", "constant gates"):
         assert all(0.45 < right < 0.55 for right in by_network[blind])
     assert any(right < 0.6 for right in by_network["SE, lower rate"])
