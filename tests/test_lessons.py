@@ -319,6 +319,69 @@ def test_06_counts_its_differences_right() -> None:
     assert re.findall(r"\*\*(\d)\. ", differences) == ["1", "2", "3", "4"]
 
 
+LISTINGS = {
+    ("06_two_implementations", "SELayer-line-by-line"): (
+        "class SELayer(nn.Module)",
+        "channel, reduction=16",
+        "super(SELayer, self)",
+        "nn.AdaptiveAvgPool2d(1)",
+        "self.fc = nn.Sequential(",
+        "nn.Linear(channel, channel // reduction, bias=False),",
+        "nn.Linear(channel // reduction, channel, bias=False),",
+        "def forward(self, x)",
+        "b, c, _, _ = x.size()",
+        "self.avg_pool(x).view(b, c) #对应Squeeze操作",
+        "self.fc(y).view(b, c, 1, 1) #对应Excitation操作",
+        "return x * y.expand_as(x)",
+    ),
+    ("06_two_implementations", "SqEx-line-by-line"): (
+        "import torch",
+        "import torch.nn as nn",
+        "import torch.nn.functional as F",
+        "# Squeeze and Excitation module",
+        "class SqEx(nn.Module)",
+        "n_features, reduction=16",
+        "super(SqEx, self)",
+        "if n_features % reduction != 0:",
+        "raise ValueError",
+        "self.linear1",
+        "nn.ReLU(inplace=True)",
+        "self.linear2",
+        "nn.Sigmoid()",
+        "bias=True",
+        "def forward(self, x)",
+        "F.avg_pool2d(x, kernel_size=x.size()[2:4])",
+        "y.permute(0, 2, 3, 1)",
+        "self.nonlin1(self.linear1(y))",
+        "self.nonlin2(self.linear2(y))",
+        "y.permute(0, 3, 1, 2)",
+        "y = x * y",
+        "return y",
+    ),
+    ("07_residual_block", "A-residual-block-with-SE"): (
+        "self.norm1",
+        "self.relu1",
+        "self.conv1",
+        "kernel_size=3, stride=1, padding=1",
+        "bias=False",
+        "nn.ReLU(inplace=True)",
+        "self.norm2",
+        "self.relu2",
+        "self.conv2",
+        "self.sqex = SqEx(n_features)",
+        "y = torch.add(x, y)",
+    ),
+}
+"""What the sections that read the note's listings have to explain, line by line."""
+
+
+@pytest.mark.parametrize(("stem", "anchor"), LISTINGS)
+def test_each_line_of_a_listing_is_quoted_where_it_is_explained(stem: str, anchor: str) -> None:
+    explained = section(f"{stem}.ipynb", anchor)
+    for line in LISTINGS[stem, anchor]:
+        assert f'"`{line}`"' in explained, line
+
+
 @pytest.mark.parametrize("place", networks.PLACEMENTS)
 def test_the_residual_block_of_07_is_the_package_s(place: networks.Placement) -> None:
     branch, gate = torch.nn.Conv2d(8, 8, 3, padding=1), blocks.SELayer(8, 2)
@@ -404,6 +467,13 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
     kept = [shares for shares in blocks_ if shares[0] >= 0]
     assert all(any(shares[k] < 0.2 for shares in kept) for k in range(3))
     assert any(min(shares) >= 0.2 for shares in kept)
+    backed_up = [
+        row[f"block {k} at the mean of all"] > 0.9
+        for row in gated
+        for k in (1, 2, 3)
+        if row[f"block {k} at the other cue's mean"] < 0.2
+    ]
+    assert 1 < sum(backed_up) < len(backed_up) - 1
     for blind in ("plain", "constant gates"):
         assert all(0.45 < right < 0.55 for right in by_network[blind])
     assert any(right < 0.6 for right in by_network["SE, lower rate"])

@@ -49,17 +49,20 @@ def told(results: Mapping[str, Sequence[float]]) -> str:
 def contest(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
     """Shares painted right, in 0..1: a panel for each way of training, a line a network, a dot a seed."""
     figure, axes = canvas(1, len(runs), 4.4, sharey=True)
+    told_ways = []
     for ax, (way, results) in zip(axes.flat, runs.items(), strict=True):
         strip(ax, results)
         ax.axvline(50, color=RED, linestyle="--")
         ax.set(title=way, xticks=[0, 50, 100])
-        for y, values in enumerate(results.values()):
+        counts = []
+        for y, (name, values) in enumerate(results.items()):
             solved = sum(value > 0.9 for value in values)
             count = f"{solved} of {len(values)}" if values else "no run yet"
             ax.text(0, y, count, va="center", fontsize=15)
+            counts.append(f"{name}, {count}")
+        told_ways.append(f"{way}: {'; '.join(counts)}.")
     figure.supxlabel("painted right, %: a dot a seed; dashed: blind to the cue; in words: seeds above 90 %")
-    parts = " ".join(f"{way}: {told(results)}." for way, results in runs.items())
-    return Picture(figure, f"Share painted right. {parts}")
+    return Picture(figure, f"Runs that paint more than 90 % right. {' '.join(told_ways)}")
 
 
 @styled
@@ -72,7 +75,7 @@ def over_seeds(results: Mapping[str, Sequence[float]], label: str, levels: Mappi
     for name, level in levels.items():
         ax.axvline(100 * level, color=RED, linestyle="--")
         ax.text(100 * level, -0.6, f"{name}: {level:.0%}", color=RED, ha="center", va="bottom", fontsize=15)
-    said = ", ".join(f"{name}, {level:.0%}" for name, level in levels.items())
+    said = "; ".join(f"{level:.0%}, {name}" for name, level in levels.items())
     return Picture(
         figure, f"{label[0].upper()}{label[1:]}. {told(results)}. Dashed: {said}.".replace("\n", " ")
     )

@@ -26,7 +26,7 @@ def nudged(change: Tensor, channel: int) -> Picture:
         figure,
         f"One pixel of channel {channel + 1} was raised, and {int((change != 0).sum())} of {change.numel()} "
         f"numbers of the output change: there by {rounded(sizes.max())}, in other channels by at most "
-        f"{rounded(scale)}. Least of all changes channel {int(sizes.amax((1, 2)).argmin()) + 1}, by at most "
+        f"{rounded(scale)}. Channel {int(sizes.amax((1, 2)).argmin()) + 1} changes least, by at most "
         f"{float(sizes.amax((1, 2)).min()):.4f}.",
     )
 
