@@ -9,6 +9,7 @@ from seblock.exercises.exercise import Exercise, Verdict
 from seblock.exercises.gradients import check_back_through_max, check_grad_before_sigmoid
 from seblock.exercises.implementations import check_move, check_parameters
 from seblock.exercises.one_dimmer import check_fold_into_norm, check_specificity
+from seblock.exercises.progress import progress, reset_progress
 from seblock.exercises.rescale import check_fold, check_rescale
 from seblock.exercises.residual_block import check_block, check_extra
 from seblock.exercises.scanner import check_paired_interval, check_twin_gates
@@ -43,4 +44,6 @@ __all__ = [
     "check_true_convolution",
     "check_twin_gates",
     "check_view",
+    "progress",
+    "reset_progress",
 ]
