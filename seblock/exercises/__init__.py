@@ -2,7 +2,12 @@
 
 from seblock.exercises.cifar10 import check_difference, check_rate
 from seblock.exercises.context import check_means_by_cue, check_view
-from seblock.exercises.convolution import check_terms, check_true_convolution
+from seblock.exercises.convolution import (
+    check_flag_filter,
+    check_line,
+    check_terms,
+    check_true_convolution,
+)
 from seblock.exercises.entanglement import check_field, check_rank
 from seblock.exercises.excitation import check_excite, check_gate_weights
 from seblock.exercises.exercise import Exercise, Verdict
@@ -15,20 +20,25 @@ from seblock.exercises.residual_block import check_block, check_extra
 from seblock.exercises.scanner import check_paired_interval, check_twin_gates
 from seblock.exercises.speed import check_step_left
 from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
+from seblock.exercises.start import check_bet, check_layers
 
 __all__ = [
     "Exercise",
     "Verdict",
     "check_back_through_max",
+    "check_bet",
     "check_block",
     "check_difference",
     "check_excite",
     "check_extra",
     "check_field",
+    "check_flag_filter",
     "check_fold",
     "check_fold_into_norm",
     "check_gate_weights",
     "check_grad_before_sigmoid",
+    "check_layers",
+    "check_line",
     "check_masked_squeeze",
     "check_means_by_cue",
     "check_move",
