@@ -210,9 +210,6 @@ NAMED = [
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
     ("check_masked_squeeze", lambda u, m: (u * m).sum((2, 3)) / ((u * m) != 0).sum((2, 3))),
-    ("check_rank", lambda v_c: int((torch.linalg.svdvals(v_c.flatten(1)) > 0.1).sum())),
-    ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:, 0]))),
-    ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:3].flatten(1)))),
     ("check_extra", lambda stages, r: sum(2 * n * c * c // r for n, c in stages) + 1),
     ("check_step_left", lambda part, share: 1 - part + part * share**2),
     ("check_field", lambda kernels, dilations: 1 + dilations[0] * sum(k - 1 for k in kernels)),
@@ -238,8 +235,6 @@ RIGHT = [
     ("check_specificity", lambda s, labels: split(s, labels)),
     ("check_fold_into_norm", lambda gamma, beta, s: torch.stack([gamma, beta]) * s),
     ("check_terms", lambda x, v_c: [F.conv2d(m[None, None], w[None, None])[0, 0] for m, w in zip(x, v_c)]),
-    ("check_fold", lambda v, s: [a * b for a, b in zip(v, s)]),
-    ("check_rank", lambda v_c: (torch.linalg.svdvals(v_c.flatten(1)) > 1e-5).sum()),
     ("check_excite", lambda z, w1, w2: 1 / (1 + (-(w2 @ F.relu(w1 @ z.T))).exp().T)),
     ("check_parameters", lambda c, r, bias=False: float(2 * c * (c // r) + (c // r + c if bias else 0))),
     ("check_move", lambda state: {

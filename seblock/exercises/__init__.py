@@ -8,18 +8,28 @@ from seblock.exercises.convolution import (
     check_terms,
     check_true_convolution,
 )
-from seblock.exercises.entanglement import check_field, check_rank
-from seblock.exercises.excitation import check_excite, check_gate_weights
+from seblock.exercises.entanglement import (
+    check_changed_rows,
+    check_colour_and_pattern,
+    check_dusk_filters,
+    check_field,
+)
+from seblock.exercises.excitation import (
+    check_excite,
+    check_gate_weights,
+    check_small_weights,
+    check_softmax_gates,
+)
 from seblock.exercises.exercise import Exercise, Verdict
 from seblock.exercises.gradients import check_back_through_max, check_grad_before_sigmoid
 from seblock.exercises.implementations import check_move, check_parameters
 from seblock.exercises.one_dimmer import check_fold_into_norm, check_specificity
 from seblock.exercises.progress import progress, reset_progress
-from seblock.exercises.rescale import check_fold, check_rescale
+from seblock.exercises.rescale import check_block_test, check_harmed_photo, check_rescale, check_silent_shape
 from seblock.exercises.residual_block import check_block, check_extra
 from seblock.exercises.scanner import check_paired_interval, check_twin_gates
 from seblock.exercises.speed import check_step_left
-from seblock.exercises.squeeze import check_masked_squeeze, check_squeeze
+from seblock.exercises.squeeze import check_masked_squeeze, check_new_z, check_pair, check_squeeze
 from seblock.exercises.start import check_bet, check_layers
 
 __all__ = [
@@ -28,25 +38,33 @@ __all__ = [
     "check_back_through_max",
     "check_bet",
     "check_block",
+    "check_block_test",
+    "check_changed_rows",
+    "check_colour_and_pattern",
     "check_difference",
+    "check_dusk_filters",
     "check_excite",
     "check_extra",
     "check_field",
     "check_flag_filter",
-    "check_fold",
     "check_fold_into_norm",
     "check_gate_weights",
     "check_grad_before_sigmoid",
+    "check_harmed_photo",
     "check_layers",
     "check_line",
     "check_masked_squeeze",
     "check_means_by_cue",
     "check_move",
+    "check_new_z",
+    "check_pair",
     "check_paired_interval",
     "check_parameters",
-    "check_rank",
     "check_rate",
     "check_rescale",
+    "check_silent_shape",
+    "check_small_weights",
+    "check_softmax_gates",
     "check_specificity",
     "check_squeeze",
     "check_step_left",
