@@ -184,7 +184,6 @@ NAMED = [
     ("check_terms", lambda x, v_c: F.conv2d(x[None], v_c[None])[0, 0], "added up already"),
     ("check_block", lambda x, branch, gate: gate(F.relu(x + branch(x))), "POST"),
     ("check_parameters", lambda c, r, bias: 2 * c * r + bias * (r + c), "It divides"),
-    ("check_extra", lambda stages, r: sum(n * c * c // r for n, c in stages), "factor 2"),
     ("check_step_left", lambda part, share: part * share, "the block alone"),
     ("check_step_left", lambda part, share: part - part * share, "how much is saved"),
     (
@@ -210,7 +209,6 @@ NAMED = [
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
     ("check_masked_squeeze", lambda u, m: (u * m).sum((2, 3)) / ((u * m) != 0).sum((2, 3))),
-    ("check_extra", lambda stages, r: sum(2 * n * c * c // r for n, c in stages) + 1),
     ("check_step_left", lambda part, share: 1 - part + part * share**2),
     ("check_field", lambda kernels, dilations: 1 + dilations[0] * sum(k - 1 for k in kernels)),
     ("check_squeeze", lambda u: u.mean((2, 3)).to(torch.complex64)),
