@@ -204,7 +204,6 @@ NAMED = [
     ),
     ("check_rate", lambda step, steps, peak: peak * (1 - step / steps), "falls all the way"),
     ("check_specificity", lambda s, labels: 1 - split(s, labels), "within"),
-    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, beta), "β is left"),
 ]
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
@@ -224,14 +223,12 @@ NOT_RIGHT = [
     ("check_difference", lambda a, b: (b.mean() - a.mean(), torch.cat([a, b]).std() / len(a) ** 0.5)),
     ("check_rate", lambda step, steps, peak: peak * step / steps * 4),
     ("check_specificity", lambda s, labels: torch.tensor([s[labels == k].mean() for k in labels]).var()),
-    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, s * beta * 1.01)),
 ]
 RIGHT = [
     ("check_means_by_cue", lambda s, cue: [s[cue == 0].mean(0), s[cue == 1].mean(0)]),
     ("check_rate", lambda step, steps, peak: (
         peak * 4 * step / steps if 4 * step < steps else peak * (steps - step) * 4 / (3 * steps))),
     ("check_specificity", lambda s, labels: split(s, labels)),
-    ("check_fold_into_norm", lambda gamma, beta, s: torch.stack([gamma, beta]) * s),
     ("check_terms", lambda x, v_c: [F.conv2d(m[None, None], w[None, None])[0, 0] for m, w in zip(x, v_c)]),
     ("check_excite", lambda z, w1, w2: 1 / (1 + (-(w2 @ F.relu(w1 @ z.T))).exp().T)),
     ("check_parameters", lambda c, r, bias=False: float(2 * c * (c // r) + (c // r + c if bias else 0))),

@@ -1,6 +1,6 @@
 """The checks that the notebooks call, one file a notebook: `exercises.check_squeeze(my_squeeze)`."""
 
-from seblock.exercises.cifar10 import check_difference, check_rate
+from seblock.exercises.cifar10 import check_difference, check_rate, check_seeds_needed
 from seblock.exercises.context import check_cues, check_means_by_cue, check_runs_needed, check_view
 from seblock.exercises.convolution import (
     check_flag_filter,
@@ -33,7 +33,7 @@ from seblock.exercises.implementations import (
     check_parameters,
     check_sigmoid_range,
 )
-from seblock.exercises.one_dimmer import check_fold_into_norm, check_specificity
+from seblock.exercises.one_dimmer import check_along_one, check_fold_all, check_specificity
 from seblock.exercises.progress import progress, reset_progress
 from seblock.exercises.rescale import check_block_test, check_harmed_photo, check_rescale, check_silent_shape
 from seblock.exercises.residual_block import (
@@ -42,14 +42,15 @@ from seblock.exercises.residual_block import (
     check_most_blocks,
     check_signal_left,
 )
-from seblock.exercises.scanner import check_paired_interval, check_twin_gates
-from seblock.exercises.speed import check_step_left
+from seblock.exercises.scanner import check_exposure, check_other_lines, check_paired_interval
+from seblock.exercises.speed import check_share_needed, check_step_left, check_term_passes
 from seblock.exercises.squeeze import check_masked_squeeze, check_new_z, check_pair, check_squeeze
 from seblock.exercises.start import check_bet, check_layers
 
 __all__ = [
     "Exercise",
     "Verdict",
+    "check_along_one",
     "check_back_through_max",
     "check_bet",
     "check_block",
@@ -62,9 +63,10 @@ __all__ = [
     "check_difference",
     "check_dusk_filters",
     "check_excite",
+    "check_exposure",
     "check_field",
     "check_flag_filter",
-    "check_fold_into_norm",
+    "check_fold_all",
     "check_gate_left",
     "check_gate_weights",
     "check_grad_from_output",
@@ -76,12 +78,15 @@ __all__ = [
     "check_most_blocks",
     "check_move",
     "check_new_z",
+    "check_other_lines",
     "check_pair",
     "check_paired_interval",
     "check_parameters",
     "check_rate",
     "check_rescale",
     "check_runs_needed",
+    "check_seeds_needed",
+    "check_share_needed",
     "check_sigmoid_range",
     "check_signal_left",
     "check_silent_shape",
@@ -90,9 +95,9 @@ __all__ = [
     "check_specificity",
     "check_squeeze",
     "check_step_left",
+    "check_term_passes",
     "check_terms",
     "check_true_convolution",
-    "check_twin_gates",
     "check_view",
     "check_waking_bias",
     "progress",
