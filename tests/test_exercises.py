@@ -184,7 +184,6 @@ NAMED = [
     ("check_terms", lambda x, v_c: F.conv2d(x[None], v_c[None])[0, 0], "added up already"),
     ("check_block", lambda x, branch, gate: gate(F.relu(x + branch(x))), "POST"),
     ("check_parameters", lambda c, r, bias: 2 * c * r + bias * (r + c), "It divides"),
-    ("check_extra", lambda stages, r: sum(n * c * c // r for n, c in stages), "factor 2"),
     ("check_step_left", lambda part, share: part * share, "the block alone"),
     ("check_step_left", lambda part, share: part - part * share, "how much is saved"),
     (
@@ -205,15 +204,10 @@ NAMED = [
     ),
     ("check_rate", lambda step, steps, peak: peak * (1 - step / steps), "falls all the way"),
     ("check_specificity", lambda s, labels: 1 - split(s, labels), "within"),
-    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, beta), "β is left"),
 ]
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
     ("check_masked_squeeze", lambda u, m: (u * m).sum((2, 3)) / ((u * m) != 0).sum((2, 3))),
-    ("check_rank", lambda v_c: int((torch.linalg.svdvals(v_c.flatten(1)) > 0.1).sum())),
-    ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:, 0]))),
-    ("check_rank", lambda v_c: int(torch.linalg.matrix_rank(v_c[:3].flatten(1)))),
-    ("check_extra", lambda stages, r: sum(2 * n * c * c // r for n, c in stages) + 1),
     ("check_step_left", lambda part, share: 1 - part + part * share**2),
     ("check_field", lambda kernels, dilations: 1 + dilations[0] * sum(k - 1 for k in kernels)),
     ("check_squeeze", lambda u: u.mean((2, 3)).to(torch.complex64)),
@@ -229,17 +223,13 @@ NOT_RIGHT = [
     ("check_difference", lambda a, b: (b.mean() - a.mean(), torch.cat([a, b]).std() / len(a) ** 0.5)),
     ("check_rate", lambda step, steps, peak: peak * step / steps * 4),
     ("check_specificity", lambda s, labels: torch.tensor([s[labels == k].mean() for k in labels]).var()),
-    ("check_fold_into_norm", lambda gamma, beta, s: (s * gamma, s * beta * 1.01)),
 ]
 RIGHT = [
     ("check_means_by_cue", lambda s, cue: [s[cue == 0].mean(0), s[cue == 1].mean(0)]),
     ("check_rate", lambda step, steps, peak: (
         peak * 4 * step / steps if 4 * step < steps else peak * (steps - step) * 4 / (3 * steps))),
     ("check_specificity", lambda s, labels: split(s, labels)),
-    ("check_fold_into_norm", lambda gamma, beta, s: torch.stack([gamma, beta]) * s),
     ("check_terms", lambda x, v_c: [F.conv2d(m[None, None], w[None, None])[0, 0] for m, w in zip(x, v_c)]),
-    ("check_fold", lambda v, s: [a * b for a, b in zip(v, s)]),
-    ("check_rank", lambda v_c: (torch.linalg.svdvals(v_c.flatten(1)) > 1e-5).sum()),
     ("check_excite", lambda z, w1, w2: 1 / (1 + (-(w2 @ F.relu(w1 @ z.T))).exp().T)),
     ("check_parameters", lambda c, r, bias=False: float(2 * c * (c // r) + (c // r + c if bias else 0))),
     ("check_move", lambda state: {

@@ -7,6 +7,7 @@ python tools/notebooks.py address            write the repository's address, whi
 
 import argparse
 import json
+import os
 import re
 import sys
 import tomllib
@@ -150,6 +151,7 @@ def execute(path: Path) -> str | None:
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    os.environ["SEBLOCK_PROGRESS"] = "off"  # what is stored is what a new reader would see
     client = NotebookClient(
         nb,
         kernel_name="python3",

@@ -1,5 +1,8 @@
 """Exercises of 10_cifar10."""
 
+import math
+from collections.abc import Callable
+
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
@@ -69,5 +72,50 @@ check_rate = Exercise(
             lambda step, steps, peak: peak * max(4 * step / steps, (steps - step) / (0.75 * steps)),
         "The peak is missing: this is the share of it.":
             lambda step, steps, peak: rate(step, steps, 1.0),
+    },
+)  # fmt: skip
+
+
+def _t(freedom: int) -> float:
+    """Student's t for a 95 % interval, by its degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
+
+
+def _half(n: int, spread: float, factor: float | None = None) -> float:
+    """Half of the 95 % interval of a mean of n differences, with another factor than t if given."""
+    return (_t(n - 1) if factor is None else factor) * spread / math.sqrt(n)
+
+
+def _first(condition: Callable[[int], bool], start: int = 2) -> int:
+    return next(n for n in range(start, 10_000) if condition(n))
+
+
+def seeds_needed(half: float, spread: float) -> int:
+    return _first(lambda n: _half(n, spread) <= half)
+
+
+check_seeds_needed = Exercise(
+    solution=seeds_needed,
+    cases=[(0.25, 0.41), (0.5, 0.41), (1.0, 0.2), (0.1, 0.3), (0.3, 0.6)],
+    right="To halve the interval takes four times the seeds, and a little less where there are few.",
+    mistakes={
+        "1.96 is for a spread that is known for sure. With few seeds t is larger.":
+            lambda half, spread: _first(lambda n: _half(n, spread, 1.96) <= half),
+        "2 stands in for t. With few seeds t is larger: it goes by n - 1.":
+            lambda half, spread: _first(lambda n: _half(n, spread, 2.0) <= half),
+        "t goes by n - 1, the degrees of freedom, not by n.":
+            lambda half, spread: _first(lambda n: _t(n) * spread / math.sqrt(n) <= half),
+        "One seed too few: with so many the interval is still too wide.":
+            lambda half, spread: max(2, seeds_needed(half, spread) - 1),
+        "One seed too many: one fewer would do.":
+            lambda half, spread: seeds_needed(half, spread) + 1,
+        "That is for the whole width of the interval. `half` is what stands after the ±.":
+            lambda half, spread: _first(lambda n: 2 * _half(n, spread) <= half),
+        "That is one standard error, without t.":
+            lambda half, spread: _first(lambda n: _half(n, spread, 1.0) <= half),
+        "The spread is divided by n, not by its root.":
+            lambda half, spread: _first(lambda n: _t(n - 1) * spread / n <= half),
     },
 )  # fmt: skip

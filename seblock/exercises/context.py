@@ -1,11 +1,15 @@
 """Exercises of 09_context_decides."""
 
+import math
+from collections.abc import Iterator
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seblock.blocks import SqEx
+from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.gates import by_class
 from seblock.puzzles import painter
@@ -93,5 +97,90 @@ check_view = Exercise(
             lambda network, x: _gradient(network, x)[0, 2].abs().sum(),
         "It is the view of one pixel, [0, 0], not of the area where digits lie.":
             lambda network, x: (_gradient(network, x, 1)[0, 2] != 0).sum(),
+    },
+)  # fmt: skip
+
+
+Z_95 = 1.959964
+"""The standard errors in half of a 95 % interval."""
+
+
+def runs_needed(rate: float) -> int:
+    return math.ceil(Z_95**2 * rate / (1 - rate))
+
+
+check_runs_needed = Exercise(
+    solution=runs_needed,
+    cases=[(0.5,), (0.72,), (0.9,), (0.95,), (0.8,), (0.99,)],
+    right="Ten of ten promise 72 %. A promise of 95 % takes 73 runs without a single failure.",
+    mistakes={
+        "That is one run too few: the lower end has to reach the rate.":
+            lambda rate: runs_needed(rate) - 1,
+        "That is the rule of three, 3 / (1 - rate). It takes another interval.":
+            lambda rate: math.ceil(3 / (1 - rate)),
+        "That many runs fail on average once. That none failed says more than that.":
+            lambda rate: math.ceil(1 / (1 - rate)),
+        "That is for another interval, the exact one: here the method is Wilson's.":
+            lambda rate: math.ceil(math.log(0.025) / math.log(rate)),
+        "That is for an interval to one side: 5 % above instead of 2.5 %.":
+            lambda rate: math.ceil(math.log(0.05) / math.log(rate)),
+        "Ten runs are enough for 72 %, and not for every rate.":
+            lambda rate: 10,
+        "The runs do not grow in proportion to the rate. Count n up until the lower end is there.":
+            lambda rate: math.ceil(10 * rate / 0.72),
+    },
+)  # fmt: skip
+
+
+def cues() -> Tensor:
+    here = torch.zeros(4, 4)
+    here[:, [0, 2]] = 1
+    return torch.stack([here, here.roll(1, 1)])
+
+
+def _cues(patches: Tensor) -> int:
+    """Which of the things that are wanted of the two patches they lack, counted from 1; 0 if none."""
+    patches = torch.as_tensor(patches).float()
+    if patches.shape != (2, 4, 4):
+        raise ValueError(f"expected two patches, (2, 4, 4), got shape {tuple(patches.shape)}")
+    images = F.pad(patches[:, None], (8, 8, 8, 8))
+    (filters,) = seeded((64, 1, 3, 3), seed=1)
+
+    def criteria() -> Iterator[bool]:
+        yield bool(((patches >= 0) & (patches <= 1)).all())
+        yield bool((patches > 0).any(dim=2).any(dim=1).all())
+        yield bool((patches[0] - patches[1]).abs().sum() >= 4)
+        apart = (patches.sum(dim=(1, 2))).diff().abs()
+        yield float(apart) < 1e-4
+        maps = F.conv2d(images, filters, padding=1).relu().sum(dim=(2, 3))
+        yield bool((maps[0] - maps[1]).abs().max() < 1e-3)
+
+    return first_unmet(criteria())
+
+
+def _stripes(first: list[int], second: list[int], turned: bool = False) -> Tensor:
+    """Two patches with these columns white; of the second the rows, if turned."""
+    patches = torch.zeros(2, 4, 4)
+    patches[0, :, first] = patches[1, :, second] = 1
+    return torch.stack([patches[0], patches[1].T if turned else patches[1]])
+
+
+check_cues = Exercise(
+    solution=cues,
+    cases=[()],
+    view=_cues,
+    hint="It takes no arguments and returns two patches in one tensor, (2, 4, 4).",
+    right="Each pixel keeps its neighbours and only its place is new. SE is blind to such a cue.",
+    mistakes={
+        "The numbers of a patch lie between 0 and 1. One of yours is outside.":
+            lambda: 2 * cues(),
+        "One patch is black, so any filter that finds something in the other tells them apart.":
+            lambda: cues() * torch.tensor([1.0, 0])[:, None, None],
+        "The two are hardly different. Let them differ by 4 pixels from black to white, or as much in grey.":
+            lambda: _stripes([0, 2], [0, 2]),
+        "One patch is brighter than the other, and the mean of a filter that averages says which.":
+            lambda: _stripes([0, 2], [1]),
+        "Some filter tells them apart, as an edge filter does with stripes that were turned.":
+            lambda: _stripes([0, 2], [0, 2], turned=True),
     },
 )  # fmt: skip

@@ -3,48 +3,88 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from seblock.exercises.exercise import Exercise, seeded
-from seblock.photos import RED, named_filters
+from seblock.exercises.exercise import Case, Exercise, seeded
 
 
-def rank(v_c: Tensor) -> int:
-    return int(torch.linalg.matrix_rank(v_c.flatten(1)))
+def changed_rows(first: int, last: int, layers: int, rows: int) -> tuple[int, int]:
+    return max(0, first - layers), min(rows - 1, last + layers)
 
 
-def _mixtures() -> list[tuple[Tensor]]:
-    """Filters of rank 1, 2, 3 and 1, of shapes (3, 3, 3), (5, 3, 3), (4, 3, 3) and (4, 5, 5)."""
-    filters = []
-    for r, channels, k in [(1, 3, 3), (2, 5, 3), (3, 4, 3), (1, 4, 5)]:
-        colours, patterns = seeded((channels, r), (r, k * k), seed=r + channels)
-        filters.append(((colours @ patterns).view(channels, k, k),))
-    return filters
-
-
-def _of_rank(r: int) -> Tensor:
-    """A filter over six channels, (6, 3, 3), of rank r."""
-    colours, patterns = seeded((6, r), (r, 9), seed=10 + r)
-    return (colours @ patterns).view(6, 3, 3)
-
-
-check_rank = Exercise(
-    solution=rank,
-    cases=[*_mixtures(), (named_filters()[RED],), (_of_rank(5) / 100,), (_of_rank(2) / 100,)],
-    right="Rank 1 is colour times pattern; from 2 on, which channels count depends on the place.",
+check_changed_rows = Exercise(
+    solution=changed_rows,
+    cases=[
+        *[(120, 159, 1, 160), (60, 79, 3, 160), (2, 5, 4, 30)],
+        *[(10, 10, 2, 14), (0, 19, 7, 20), (3, 9, 0, 12)],
+    ],
+    right="One row for each layer in either direction, and no farther than the photo.",
     mistakes={
-        "It is the rank of each k × k slice. The task wants one number: channels in rows, places in columns.":
-            lambda v_c: torch.linalg.matrix_rank(v_c),
-        "The ranks of the slices are added up. The matrix has channels in rows, all places in columns.":
-            lambda v_c: torch.linalg.matrix_rank(v_c).sum(),
-        "It is the rank of the slices' sum. Adding up the channels loses which channel was which.":
-            lambda v_c: torch.linalg.matrix_rank(v_c.sum(0)),
-        "Flattened all the way, any filter is one long row, and its rank is 1.":
-            lambda v_c: 1,
-        "Every singular value is counted, also those that are zero but for rounding. Set a tolerance.":
-            lambda v_c: min(len(v_c), v_c[0].numel()),
-        "It is the rank of a matrix of one row for each row of the kernel. Places belong in the columns.":
-            lambda v_c: torch.linalg.matrix_rank(v_c.flatten(0, 1)),
+        "The photo ends: no row below 0, and none after the last one, rows - 1.":
+            lambda first, last, layers, rows: (first - layers, last + layers),
+        "Rows are counted from 0, so the last one is rows - 1.":
+            lambda first, last, layers, rows: (max(0, first - layers), min(rows, last + layers)),
+        "That is one layer. Each further layer looks at what the one before has changed.":
+            lambda first, last, layers, rows: (max(0, first - 1), min(rows - 1, last + 1)),
+        "Only upwards: the rows below the patch see it too.":
+            lambda first, last, layers, rows: (max(0, first - layers), last),
+        "Only downwards: the rows above the patch see it too.":
+            lambda first, last, layers, rows: (first, min(rows - 1, last + layers)),
+        "A window of 3 × 3 reaches one row up and one down, not three.":
+            lambda first, last, layers, rows: (max(0, first - 3 * layers), min(rows - 1, last + 3 * layers)),
+        "A window of 3 × 3 reaches one row up and one down, not two.":
+            lambda first, last, layers, rows: (max(0, first - 2 * layers), min(rows - 1, last + 2 * layers)),
+        "That is the patch itself. The rows around it have it in their windows.":
+            lambda first, last, layers, rows: (first, last),
+        "The patch grows with every layer. It does not shrink.":
+            lambda first, last, layers, rows: (min(first + layers, last), max(last - layers, first)),
+    },
+)  # fmt: skip
+
+
+def dusk_filters(v: Tensor, t: float) -> Tensor:
+    return v / torch.tensor([1 - t, 1, 1 + t])[:, None, None]
+
+
+def _by_channel(v: Tensor, *factors: float) -> Tensor:
+    return v * torch.tensor(factors)[:, None, None]
+
+
+def _at_dusk(v_new: Tensor, v: Tensor, t: float) -> Tensor:
+    """What they find in a photo at dusk, too dark for anything to be cut off."""
+    v_new = torch.as_tensor(v_new).float()
+    if v_new.shape != v.shape:
+        raise ValueError(f"expected filters of shape {tuple(v.shape)}, got {tuple(v_new.shape)}")
+    (x,) = seeded((1, 3, 6, 7), seed=len(v))
+    return F.conv2d(_by_channel(x, 1 - t, 1, 1 + t), v_new)
+
+
+def _filters(number: int, k: int, t: float) -> Case:
+    return *seeded((number, 3, k, k), seed=number), t
+
+
+check_dusk_filters = Exercise(
+    solution=dusk_filters,
+    cases=[_filters(6, 3, 0.4), _filters(3, 3, 0.2), _filters(2, 5, -0.3), _filters(4, 3, 0.0)],
+    view=_at_dusk,
+    hint="It returns filters of the same shape as v.",
+    right="At this dusk they find what v finds by day. By day they are wrong, and at another dusk as well.",
+    mistakes={
+        "The slices are multiplied by what the light was multiplied by. They have to make up for it: divide.":
+            lambda v, t: _by_channel(v, 1 - t, 1, 1 + t),
+        "Red and blue are exchanged. Dusk takes red away, so the red slice has to be stronger.":
+            lambda v, t: _by_channel(v, 1 / (1 + t), 1, 1 / (1 - t)),
+        "The factors went to the filters, dimension 0. They belong to the channels that come in.":
+            lambda v, t: v / torch.tensor([1 - t, 1, 1 + t]).repeat(len(v))[: len(v), None, None, None],
+        "1 + t does not undo 1 - t: 0.6 times 1.4 is 0.84. Divide by the factor itself.":
+            lambda v, t: _by_channel(v, 1 + t, 1, 1 - t),
+        "Nothing has changed: these are the filters for daylight.":
+            lambda v, t: v.clone(),
+        "Only red is made up for. Dusk has changed blue as well.":
+            lambda v, t: _by_channel(v, 1 / (1 - t), 1, 1),
+        "Only blue is made up for. Dusk has changed red as well.":
+            lambda v, t: _by_channel(v, 1, 1, 1 / (1 + t)),
     },
 )  # fmt: skip
 
@@ -77,5 +117,61 @@ check_field = Exercise(
             lambda kernels, dilations: 1 + sum(d * (k // 2) for k, d in zip(kernels, dilations, strict=True)),
         "It is the widest layer alone. A stack sees farther than any of its layers.":
             lambda kernels, dilations: max(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True)),
+    },
+)  # fmt: skip
+
+
+Parts = tuple[Tensor, Tensor]
+
+
+def colour_and_pattern(v_c: Tensor) -> Parts:
+    colours, sizes, patterns = torch.linalg.svd(v_c.flatten(1), full_matrices=False)
+    return colours[:, 0] * sizes[0], patterns[0].view(v_c.shape[1:])
+
+
+def _put_together(parts: Parts, v_c: Tensor) -> Tensor:
+    """The filter that a colour and a pattern make."""
+    if not isinstance(parts, list | tuple) or len(parts) != 2:
+        raise TypeError("expected two tensors, a colour and a pattern")
+    colour, pattern = (torch.as_tensor(part).float() for part in parts)
+    if colour.shape != v_c.shape[:1] or pattern.shape != v_c.shape[1:]:
+        shapes = f"{tuple(v_c.shape[:1])} and {tuple(v_c.shape[1:])}"
+        raise ValueError(f"expected shapes {shapes}, got {tuple(colour.shape)} and {tuple(pattern.shape)}")
+    return colour[:, None, None] * pattern
+
+
+def _product(*zeros: int, seed: int, channels: int = 3, k: int = 3) -> tuple[Tensor]:
+    """A colour times a pattern; these channels do not count at all."""
+    colour, pattern = seeded((channels,), (k, k), seed=seed)
+    colour[list(zeros)] = 0
+    return (colour[:, None, None] * pattern,)
+
+
+check_colour_and_pattern = Exercise(
+    solution=colour_and_pattern,
+    cases=[
+        *[_product(seed=1), _product(0, seed=2), _product(1, 2, seed=3), _product(seed=4, channels=5, k=5)],
+        _product(2, 3, seed=5, channels=4),
+    ],
+    view=_put_together,
+    right="Any factor may go over from the one to the other: only their product is in the filter.",
+    mistakes={
+        "The pattern is the first slice. What if channel 1 does not count at all?":
+            lambda v_c: (
+                (v_c * v_c[0]).sum((1, 2)) / v_c[0].square().sum().clamp(min=1e-9), v_c[0]),
+        "The singular value is missing: U and Vᵀ alone have length 1.":
+            lambda v_c: (
+                torch.linalg.svd(v_c.flatten(1), full_matrices=False)[0][:, 0],
+                torch.linalg.svd(v_c.flatten(1), full_matrices=False)[2][0].view(v_c.shape[1:])),
+        "The singular value is in both parts. It belongs to their product once.":
+            lambda v_c: (colour_and_pattern(v_c)[0], colour_and_pattern(v_c)[1] * v_c.norm()),
+        "The signs are lost: a colour may take away.":
+            lambda v_c: (colour_and_pattern(v_c)[0].abs(), colour_and_pattern(v_c)[1].abs()),
+        "These are the mean of each slice and the mean slice: right up to one factor. Which one?":
+            lambda v_c: (v_c.mean((1, 2)), v_c.mean(0)),
+        "These are the sum of each slice and the sum of the slices: right up to one factor. Which one?":
+            lambda v_c: (v_c.sum((1, 2)), v_c.sum(0)),
+        "Only sizes are kept: the colour is the length of each slice, which has no sign.":
+            lambda v_c: (v_c.flatten(1).norm(dim=1), colour_and_pattern(v_c)[1]),
     },
 )  # fmt: skip

@@ -1,9 +1,13 @@
 """Exercises of 04_excitation."""
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
-from seblock.exercises.exercise import Exercise, seeded
+from seblock.exercises.criteria import first_unmet
+from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.functional import excite, squeeze
 from seblock.photos import BRIGHT, GREEN, RED, features, load
 
@@ -105,5 +109,106 @@ check_gate_weights = Exercise(
             lambda: _changed(100, -50, -4, slice(None)),
         'Another gate moves, not green: in code, "green" is row 4 of W₂.':
             lambda: _changed(100, -50, -4, RED),
+    },
+)  # fmt: skip
+
+
+def softmax_gates(channels: int, pushed: int, push: float) -> tuple[float, float]:
+    whole = pushed * math.exp(push) + channels - pushed
+    return math.exp(push) / whole, 1 / whole
+
+
+def _gates_of(channels: int, pushed: int, push: float) -> Tensor:
+    """Their softmax, computed: a pushed channel's gate and another's."""
+    a = torch.zeros(channels)
+    a[:pushed] = push
+    return a.softmax(0)[[0, -1]]
+
+
+check_softmax_gates = Exercise(
+    solution=_gates_of,
+    cases=[(6, 2, 4.0), (64, 8, 4.0), (256, 1, 2.0), (5, 4, -1.0), (12, 3, 0.5)],
+    right="Shares of one: the more channels, the less is left for each.",
+    mistakes={
+        "That is the sigmoid, number by number. A softmax divides by a sum over all channels.":
+            lambda channels, pushed, push: (1 / (1 + math.exp(-push)), 0.5),
+        "The pushed ones get the whole, 1 divided by their number. The others get something too.":
+            lambda channels, pushed, push: (1 / pushed, 0.0),
+        "The channels that nobody pushes count as well: e to the 0 is 1, for each of them.":
+            lambda channels, pushed, push: (1 / pushed, math.exp(-push) / pushed),
+        "Only one of the pushed channels is in the sum. Each of them adds e to the push.":
+            lambda channels, pushed, push: (
+                math.exp(push) / (math.exp(push) + channels - 1), 1 / (math.exp(push) + channels - 1)),
+        "The others are counted wrongly: all channels less the pushed ones are left.":
+            lambda channels, pushed, push: (
+                math.exp(push) / (pushed * math.exp(push) + channels),
+                1 / (pushed * math.exp(push) + channels)),
+        "The two are exchanged: first a channel that is pushed, then one that is not.":
+            lambda channels, pushed, push: softmax_gates(channels, pushed, push)[::-1],
+        "A gate that nobody pushes is not 0: its share is 1 over the sum.":
+            lambda channels, pushed, push: (softmax_gates(channels, pushed, push)[0], 0.0),
+        "A gate that nobody pushes does not stay at 0.5: the shares add up to 1.":
+            lambda channels, pushed, push: (softmax_gates(channels, pushed, push)[0], 0.5),
+    },
+)  # fmt: skip
+
+Weights = tuple[Tensor, Tensor]
+
+
+def small_weights(w1: Tensor, w2: Tensor) -> Weights:
+    size = w1.abs().amax(dim=1).clamp(min=1)
+    return w1 / size[:, None], w2 * size
+
+
+def _kept(weights: Weights, w1: Tensor, w2: Tensor) -> int:
+    """Which of the things that are wanted of the new weights they lack, counted from 1; 0 if none."""
+    if not isinstance(weights, list | tuple) or len(weights) != 2:
+        raise TypeError("expected two tensors, W₁ and W₂")
+    new_1, new_2 = (torch.as_tensor(w).float() for w in weights)
+    if new_1.shape != w1.shape or new_2.shape != w2.shape:
+        shapes = f"{tuple(w1.shape)} and {tuple(w2.shape)}"
+        raise ValueError(f"expected shapes {shapes}, got {tuple(new_1.shape)} and {tuple(new_2.shape)}")
+    (z,) = seeded((50, w1.shape[1]), seed=3)
+
+    def criteria() -> Iterator[bool]:
+        yield bool(new_1.isfinite().all()) and bool(new_2.isfinite().all())
+        yield not (torch.equal(new_1, w1) and torch.equal(new_2, w2))
+        yield bool(new_1.abs().max() <= 1.0001)
+        off = (excite(z, new_1, new_2) - excite(z, w1, w2)).abs().amax(0)
+        hidden, wanted = (z @ new_1.T).relu(), (z @ w1.T).relu()
+        yield not (bool(off.max() > 1e-3) and torch.allclose(new_2, w2))
+        yield not (bool(off.max() > 1e-3) and not torch.equal(hidden > 0, wanted > 0))
+        yield bool(off.max() <= 1e-3)
+
+    return first_unmet(criteria())
+
+
+def _large(seed: int, channels: int, units: int) -> Case:
+    """Weights of which many are larger than 1 in W₁, and a unit that looks at nothing."""
+    w1, w2 = seeded((units, channels), (channels, units), seed=seed)
+    w1 = w1 * torch.linspace(2, 20, units)[:, None]
+    w1[-1] = 0
+    return w1, w2 / 10
+
+
+check_small_weights = Exercise(
+    solution=small_weights,
+    cases=[_large(0, 6, 3), _large(1, 8, 4), _large(2, 5, 2)],
+    view=_kept,
+    hint="It returns two tensors, of the shapes of w1 and w2.",
+    right="δ passes a positive factor on, so W₁ can give it to W₂. Only products of the two are to be seen.",
+    mistakes={
+        "Not all numbers are finite. A unit that looks at nothing has nothing to divide by.":
+            lambda w1, w2: (w1 / w1.abs().amax(dim=1)[:, None], w2 * w1.abs().amax(dim=1)),
+        "The weights are the old ones.":
+            lambda w1, w2: (w1.clone(), w2.clone()),
+        "A weight in W₁ is still larger than 1, or smaller than -1.":
+            lambda w1, w2: (w1 / 2, w2 * 2),
+        "The gates have changed: what is taken from W₁ has to be given to W₂.":
+            lambda w1, w2: (w1.clamp(-1, 1), w2.clone()),
+        "Some units speak and keep silent for other images than before: each unit's weights need one factor.":
+            lambda w1, w2: (w1.clamp(-1, 1), 2 * w2),
+        "The units do as before, but the gates have changed: column h of W₂ listens to unit h.":
+            lambda w1, w2: (w1 / w1.abs().max(), w2 / w1.abs().max()),
     },
 )  # fmt: skip

@@ -1,41 +1,112 @@
 """Exercises of 08_gradients."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
 
 
-def grad_before_sigmoid(g: Tensor, u: Tensor, s: Tensor) -> Tensor:
-    return (g * u).sum(dim=(2, 3)) * s * (1 - s)
+def gate_left(share: float) -> float:
+    return (1 + math.sqrt(1 - share)) / 2
+
+
+check_gate_left = Exercise(
+    solution=gate_left,
+    cases=[(1.0,), (0.5,), (0.1,), (0.75,), (0.01,)],
+    right="Half of the slope is still there at 0.85. From there on it falls fast.",
+    mistakes={
+        "That is the other gate with this slope, below one half. The task asks for the one above.":
+            lambda share: (1 - math.sqrt(1 - share)) / 2,
+        "The share is of the largest slope, 0.25, not of 1: s (1 - s) = share / 4.":
+            lambda share: (1 + math.sqrt(max(0.0, 1 - 4 * share))) / 2,
+        "Near 1 the slope is about 1 - s, but only near 1: solve s (1 - s) = share / 4.":
+            lambda share: 1 - share / 4,
+        "The gate is not one less the share. The slope is s (1 - s), a parabola.":
+            lambda share: 1 - share,
+        "A straight line from 0.5 to 1: the slope falls slowly at first and then fast.":
+            lambda share: 1 - share / 2,
+        "That is the slope, not the gate.":
+            lambda share: share / 4,
+        "That is what σ is given, a₂. The gate is σ of it.":
+            lambda share: math.log(gate_left(share) / (1 - gate_left(share))),
+        "That is the root of the share. Which s gives s (1 - s) = share / 4?":
+            lambda share: math.sqrt(share),
+    },
+)  # fmt: skip
+
+
+def grad_from_output(g: Tensor, x_tilde: Tensor, s: Tensor) -> Tensor:
+    return (g * x_tilde).sum(dim=(2, 3)) * (1 - s)
 
 
 def _pass(n: int, c: int, h: int, w: int) -> Case:
     g, u, gates = seeded((n, c, h, w), (n, c, h, w), (n, c), seed=c)
-    return g, u + 0.5, gates.sigmoid()
+    return g, (u + 0.5) * gates.sigmoid()[:, :, None, None], gates.sigmoid()
 
 
-check_grad_before_sigmoid = Exercise(
-    solution=grad_before_sigmoid,
+check_grad_from_output = Exercise(
+    solution=grad_from_output,
     cases=[_pass(2, 8, 5, 3), _pass(3, 4, 1, 2), _pass(1, 6, 4, 4)],
-    right="A sum over the map, times a factor of at most a quarter.",
+    right="x̃ already holds one s of s (1 - s). So the block could forget u and still learn.",
     mistakes={
-        "It is ∂L/∂s: the factor s (1 − s) of the sigmoid is missing.":
-            lambda g, u, s: (g * u).sum(dim=(2, 3)),
+        "There is an s too many: x̃ = s u holds it already.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * s * (1 - s),
+        "That is ∂L/∂s, from u = x̃ / s. The sigmoid's factor s (1 - s) is still missing.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) / s,
+        "That is the sum over g x̃. To get back to u, divide by s; then comes the sigmoid.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)),
+        "That divides by s once too often.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * (1 - s) / s,
         "It is the mean over the map. The gate multiplies every position, and what comes back adds up.":
-            lambda g, u, s: (g * u).mean(dim=(2, 3)) * s * (1 - s),
-        "It is u's sum that is missing its g: multiply position by position, then add.":
-            lambda g, u, s: g.sum(dim=(2, 3)) * u.sum(dim=(2, 3)) * s * (1 - s),
-        "What the gate multiplies is u, not x̃ = s u: there is an s too many.":
-            lambda g, u, s: (g * u).sum(dim=(2, 3)) * s * s * (1 - s),
-        "The derivative of σ is s (1 − s). Here it is s alone.":
-            lambda g, u, s: (g * u).sum(dim=(2, 3)) * s,
-        "The derivative of σ is s (1 − s). Here it is 1 − s alone.":
-            lambda g, u, s: (g * u).sum(dim=(2, 3)) * (1 - s),
-        "The derivative is taken at s instead of at a₂: σ was applied twice.":
-            lambda g, u, s: (g * u).sum(dim=(2, 3)) * s.sigmoid() * (1 - s.sigmoid()),
-        "u is missing: how far x̃ follows the gate depends on what it multiplies.":
-            lambda g, u, s: g.sum(dim=(2, 3)) * s * (1 - s),
+            lambda g, x_tilde, s: (g * x_tilde).mean(dim=(2, 3)) * (1 - s),
+        "Multiply position by position first, then add up.":
+            lambda g, x_tilde, s: g.sum(dim=(2, 3)) * x_tilde.sum(dim=(2, 3)) * (1 - s),
+        "The factor is s alone. Divide s (1 - s) by s, and 1 - s is left.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * s,
+    },
+)  # fmt: skip
+
+
+def waking_bias(w: Tensor, z: Tensor, k: int) -> float:
+    a = (z @ w).sort(descending=True).values
+    above = a[k - 1] if k else a[0] + 1
+    below = a[k] if k < len(a) else a[-1] - 1
+    return float(-(above + below) / 2)
+
+
+def _woken(bias: float, w: Tensor, z: Tensor, k: int) -> int:
+    """For how many images the unit is on with this bias."""
+    return int((z @ w + float(bias) > 0).sum())
+
+
+def _unit(n: int, c: int, k: int) -> Case:
+    z, w = seeded((n, c), (c,), seed=n)
+    return w, z.abs(), k
+
+
+check_waking_bias = Exercise(
+    solution=waking_bias,
+    cases=[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2)],
+    view=_woken,
+    hint="It returns one number.",
+    right="A bias decides how many images a unit speaks for. One step too low, and it is silent for all.",
+    mistakes={
+        "The sign is the wrong way round: a sum of -2 is lifted above 0 by a bias above 2.":
+            lambda w, z, k: -waking_bias(w, z, k),
+        "With k counted from 0, that is one image too many.":
+            lambda w, z, k: waking_bias(w, z, min(k + 1, len(z))),
+        "One image too few: at the bias itself the sum is exactly 0, and a unit at 0 is off.":
+            lambda w, z, k: waking_bias(w, z, max(k - 1, 0)),
+        "It is on for all but k of the images: sort from the largest sum down.":
+            lambda w, z, k: waking_bias(w, z, len(z) - k),
+        "The unit is on for every image. Too large a bias says nothing about the image.":
+            lambda w, z, k: 1e6,
+        "The unit is silent for every image, so nothing reaches its weights.":
+            lambda w, z, k: -1e6,
+        "Half of the images, whatever k is. It takes the sum that is k-th from above, and the one after it.":
+            lambda w, z, k: float(-(z @ w).median()),
     },
 )  # fmt: skip
 

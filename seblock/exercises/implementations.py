@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seblock.blocks import SELayer, SqEx
-from seblock.exercises.exercise import Exercise, seeded
+from seblock.exercises.exercise import Case, Exercise, seeded
 
 
 def parameters(channel: int, reduction: int, bias: bool) -> int:
@@ -139,5 +139,81 @@ check_move = Exercise(
             _with(linear1_bias=lambda b: b.new_zeros(1), linear2_bias=lambda b: b.new_zeros(1)),
         "SELayer's entries are left in beside the new ones; strict loading refuses what it does not know.":
             lambda state: {**state, **move(state)},
+    },
+)  # fmt: skip
+
+
+def sigmoid_range(k: int) -> tuple[float, float]:
+    ends = torch.tensor([0.0, 1.0], dtype=torch.double)
+    for _ in range(k - 1):
+        ends = ends.sigmoid()
+    return float(ends[0]), float(ends[1])
+
+
+def _ends(k: int, low: float, high: float) -> tuple[float, float]:
+    """What is left of a range after k sigmoids."""
+    ends = torch.tensor([low, high], dtype=torch.double)
+    for _ in range(k):
+        ends = ends.sigmoid()
+    return float(ends[0]), float(ends[1])
+
+
+check_sigmoid_range = Exercise(
+    solution=sigmoid_range,
+    cases=[(1,), (2,), (3,), (5,), (10,)],
+    right="The range narrows to a point near 0.66: such a gate says the same whatever it is asked.",
+    mistakes={
+        "The first σ is given any number at all, and brings it to between 0 and 1. That one is missing.":
+            lambda k: _ends(k, 0.0, 1.0),
+        "Each σ is given what the last one made, not a number between 0 and 1 again.":
+            lambda k: (0.0, 1.0) if k == 1 else _ends(1, 0.0, 1.0),
+        "The range does not stay 0 to 1: the second σ is given no number below 0 and none above 1.":
+            lambda k: (0.0, 1.0),
+        "The lower end comes first.":
+            lambda k: sigmoid_range(k)[::-1],
+        "The range is not halved around one half each time: put its two ends into σ.":
+            lambda k: (0.5 - 0.5**k, 0.5 + 0.5**k),
+        "The lower end does not stay at 0: σ of 0 is one half.":
+            lambda k: (0.0, sigmoid_range(k)[1]),
+        "The upper end does not stay at 1: σ of 1 is 0.73.":
+            lambda k: (sigmoid_range(k)[0], 1.0),
+    },
+)  # fmt: skip
+
+
+def brighter(s: Tensor, a: float) -> Tensor:
+    return (a * s.logit()).sigmoid()
+
+
+def _lit(n: int, c: int, a: float) -> Case:
+    """Gates of a block without biases, some of them at rest, and how much brighter the photo gets."""
+    (x,) = seeded((n, c), seed=c)
+    x[0, 0] = 0
+    return x.sigmoid(), a
+
+
+check_brighter = Exercise(
+    solution=brighter,
+    cases=[_lit(2, 6, 4.0), _lit(1, 5, 0.25), _lit(3, 4, 2.0), _lit(2, 3, 1.0)],
+    right="You never saw a weight: without biases the old gates say all that there is to know.",
+    mistakes={
+        "The gates themselves are multiplied. What grows with the light is the sum that σ is given.":
+            lambda s, a: a * s,
+        "The gates are multiplied and cut off at 1. What grows with the light is the sum that σ is given.":
+            lambda s, a: (a * s).clamp(max=1),
+        "σ is applied to the gates. First undo it: which sum gave this gate?":
+            lambda s, a: (a * s).sigmoid(),
+        "The distance from one half is multiplied. A gate would leave the range from 0 to 1.":
+            lambda s, a: 0.5 + a * (s - 0.5),
+        "Nothing moves. Only a gate at one half stays where it is.":
+            lambda s, a: s.clone(),
+        "It goes the wrong way: the brighter the photo, the further from one half.":
+            lambda s, a: (s.logit() / a).sigmoid(),
+        "The sum is a times as large, not larger by a: a sum of 0 stays 0.":
+            lambda s, a: (s.logit() + a).sigmoid(),
+        "The gate is raised to a power. For gates near 0 that is close; near 1 it goes the wrong way.":
+            lambda s, a: s**a,
+        "These are odds, not gates: s / (1 - s) to the power a has to be turned back into a gate.":
+            lambda s, a: (s / (1 - s)) ** a,
     },
 )  # fmt: skip

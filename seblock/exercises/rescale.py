@@ -1,9 +1,63 @@
 """Exercises of 05_rescale."""
 
+import itertools
+from collections.abc import Callable, Iterator
+
+import torch
 from torch import Tensor
 
-from seblock.exercises.exercise import Exercise, seeded
-from seblock.functional import rescale
+from seblock.exercises.criteria import first_unmet
+from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.functional import excite, rescale, squeeze
+from seblock.photos import RED, features, hand_set_gate
+
+
+def silent_shape() -> tuple[int, int, int, int]:
+    return 2, 3, 2, 3
+
+
+def _silent(shape: tuple[int, int, int, int]) -> int:
+    """Which of the things that are wanted of the shape it lacks, counted from 1; 0 if none."""
+    sizes = tuple(int(size) for size in shape)
+    if len(sizes) != 4 or min(sizes) < 1:
+        raise ValueError(f"expected four sizes of 1 or more, (N, C, H, W), got {sizes}")
+    n, c, h, w = sizes
+
+    def criteria() -> Iterator[bool]:
+        yield max(sizes) <= 1000
+        yield min(sizes) > 1
+        yield n != c
+        yield not (h == c and w == n)
+        yield not (h == w == c)
+        yield w == c
+        yield h == n
+
+    return first_unmet(criteria())
+
+
+check_silent_shape = Exercise(
+    solution=silent_shape,
+    cases=[()],
+    view=_silent,
+    hint="It takes no arguments and returns four ints, N, C, H and W.",
+    right="W is C and H is N, so nothing is refused: each map is multiplied by the table of all gates.",
+    mistakes={
+        "Sizes that large are not needed, and fill the memory. Keep to small ones.":
+            lambda: (2000, 3, 2000, 3),
+        "A size of 1 fits anything, so it hides the point. Take sizes of 2 or more.":
+            lambda: (1, 3, 1, 3),
+        "N and C are equal, as in the example above. The mishap does not need that.":
+            lambda: (4, 4, 4, 4),
+        "H is C and W is N: the wrong way round. Write both shapes flush right, one below the other.":
+            lambda: (2, 3, 3, 2),
+        "H and W are both C. W does meet the channels of s. Which axis of s does H meet?":
+            lambda: (2, 3, 3, 3),
+        "PyTorch refuses that: the last axis of u meets the last axis of s, and they differ.":
+            lambda: (2, 3, 2, 5),
+        "PyTorch refuses that: W fits, but H meets the first axis of s, and they differ.":
+            lambda: (2, 3, 5, 3),
+    },
+)  # fmt: skip
 
 
 def _gated(seed: int, *shape: int) -> tuple[Tensor, Tensor]:
@@ -41,26 +95,141 @@ check_rescale = Exercise(
 )  # fmt: skip
 
 
-def fold(v: Tensor, s: Tensor) -> Tensor:
-    return v * s[:, None, None, None]
+def harmed_photo() -> Tensor:
+    photo = torch.zeros(3, 20, 20)
+    photo[2] = 1
+    photo[:, 5:14, 5:14] = torch.tensor([1.0, 0, 0])[:, None, None]
+    return photo
 
 
-check_fold = Exercise(
-    solution=fold,
-    cases=[seeded((3, 3, 3, 3), (3,)), seeded((6, 3, 5, 5), (6,), seed=1)],
-    right="For this one image the scaled filters do what the gate did.",
+def _harmed(photo: Tensor) -> int:
+    """Which of the things that are wanted of the photo it lacks, counted from 1; 0 if none."""
+    photo = torch.as_tensor(photo).float()
+    photo = photo[0] if photo.ndim == 4 and len(photo) == 1 else photo
+    if photo.ndim != 3 or len(photo) != 3:
+        raise ValueError(f"expected a photo, (3, H, W), got shape {tuple(photo.shape)}")
+
+    def criteria() -> Iterator[bool]:
+        yield bool(((photo >= 0) & (photo <= 1)).all())
+        u = features(photo[None])
+        z = squeeze(u)
+        strong = float((u[0, RED] >= 1).float().mean())
+        yield strong > 0
+        yield strong >= 0.1
+        gate = float(excite(z, *hand_set_gate())[0, RED])
+        yield gate < 0.49
+        yield gate < 0.1
+
+    return first_unmet(criteria())
+
+
+def _on_blue(size: int, blue: float) -> Tensor:
+    photo = torch.zeros(3, 20, 20)
+    photo[2] = blue
+    photo[:, 5 : 5 + size, 5 : 5 + size] = torch.tensor([1.0, 0, 0])[:, None, None]
+    return photo
+
+
+check_harmed_photo = Exercise(
+    solution=harmed_photo,
+    cases=[()],
+    view=_harmed,
+    hint="It takes no arguments and returns one photo, a tensor of shape (3, H, W).",
+    right="There is plenty of red, the block has all but deleted it, and no later layer can bring it back.",
     mistakes={
-        "The gates scale the input channels, dimension 1. Gate c belongs to the map that filter c makes.":
-            lambda v, s: v * s[None, :, None, None],
-        "The gates meet the last dimension, the kernel's columns: v * s lines shapes up from the right.":
-            lambda v, s: v * s,
-        "The gates run along the kernel's rows. They belong to the filters, dimension 0.":
-            lambda v, s: v * s[:, None],
-        "The filters are divided by their gates.":
-            lambda v, s: v / s[:, None, None, None],
-        "The gates are added to the weights. They should multiply.":
-            lambda v, s: v + s[:, None, None, None],
-        "All filters get the mean gate.":
-            lambda v, s: v * s.mean(),
+        "A photo's numbers lie between 0 and 1. One of yours is outside.":
+            lambda: 3 * harmed_photo(),
+        "Nowhere does the map of red reach 1. It is 2 on pure red.":
+            lambda: torch.tensor([0.0, 0, 1])[:, None, None].expand(3, 20, 20),
+        "There is red, but on less than a tenth of the photo.":
+            lambda: _on_blue(4, 1.0),
+        "The gate of red is at rest: the mean of blue has to be above that of red.":
+            lambda: _on_blue(9, 0.1),
+        "The gate has begun to close, but is not below 0.1: let blue be further ahead of red.":
+            lambda: _on_blue(9, 0.275),
+    },
+)  # fmt: skip
+
+
+Block = Callable[[Tensor], Tensor]
+
+
+def proper(block: Block) -> bool:
+    (u,) = seeded((3, 8, 5, 4), seed=9)
+    x = block(u)
+    if x.shape != u.shape:
+        return False
+    s = (x / u).flatten(2)
+    one_factor = torch.allclose(s, s[:, :, :1].expand_as(s), atol=1e-4)
+    between = bool(((s >= 0) & (s <= 1)).all())
+    alone = torch.cat([block(u[n : n + 1]) for n in range(len(u))])
+    return one_factor and between and torch.allclose(x, alone, atol=1e-5)
+
+
+def _weights() -> tuple[Tensor, Tensor]:
+    return seeded((2, 8), (8, 2), seed=5)  # type: ignore[return-value]
+
+
+def _right(u: Tensor) -> Tensor:
+    w1, w2 = _weights()
+    return rescale(u, excite(squeeze(u), 6 * w1, w2))
+
+
+def _without_sigmoid(u: Tensor) -> Tensor:
+    w1, w2 = _weights()
+    return rescale(u, (squeeze(u) @ (6 * w1).T).relu() @ w2.T)
+
+
+def _mean_of_the_batch(u: Tensor) -> Tensor:
+    w1, w2 = _weights()
+    return rescale(u, excite(squeeze(u).mean(0, keepdim=True).expand(len(u), -1), 6 * w1, w2))
+
+
+def _by_position(u: Tensor) -> Tensor:
+    return u * u.mean(1, keepdim=True).sigmoid()
+
+
+def _with_shortcut(u: Tensor) -> Tensor:
+    return u + _right(u)
+
+
+BROKEN: dict[str, Block] = {
+    "the one without a sigmoid": _without_sigmoid,
+    "the one whose gates depend on the other images of the batch": _mean_of_the_batch,
+    "the one that weighs positions, not channels": _by_position,
+    "the one that adds u": _with_shortcut,
+}
+"""Blocks that are none, by what to call them."""
+
+
+def _letting_pass(*kinds: str) -> Callable[[Block], bool]:
+    """A test that is right but for these kinds of broken blocks."""
+    return lambda block: block in [BROKEN[kind] for kind in kinds] or proper(block)
+
+
+def _missed() -> dict[str, Callable[..., bool]]:
+    """What to say of each choice of broken blocks that a test lets pass, and a test that does."""
+    chosen = [c for n in range(1, len(BROKEN) + 1) for c in itertools.combinations(BROKEN, n)]
+    return {
+        f"It lets a broken block pass: {', and '.join(kinds)}.": _letting_pass(*kinds) for kinds in chosen
+    }
+
+
+def _of_blocks(block: Block) -> Case:
+    return (block,)
+
+
+check_block_test = Exercise(
+    solution=proper,
+    cases=[_of_blocks(block) for block in (_right, *BROKEN.values())],
+    view=lambda result, *_: bool(result),
+    hint="It takes a block, calls it on maps of eight channels, and returns True or False.",
+    right="One factor a channel, from 0 to 1, from this image alone: that is what the block promises.",
+    mistakes={
+        **_missed(),
+        "It refuses every block, also the one that is right. Do two roundings differ in the last digit?":
+            lambda block: False,
+        "It says True where it should say False, and the other way round.":
+            lambda block: not proper(block),
     },
 )  # fmt: skip

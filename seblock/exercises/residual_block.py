@@ -1,11 +1,11 @@
 """Exercises of 07_residual_block."""
 
+import math
 from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from seblock.cost import se_parameters
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import rescale, squeeze
 
@@ -56,31 +56,141 @@ check_block = Exercise(
 )  # fmt: skip
 
 
+def signal_left(place: str, n: int, gate: float, branch: float) -> float:
+    step = {
+        "standard": 1 + gate * branch,
+        "PRE": 1 + branch * gate,
+        "Identity": gate + branch,
+        "POST": gate * (1 + branch),
+    }
+    return step[place] ** n
+
+
+check_signal_left = Exercise(
+    solution=signal_left,
+    cases=[
+        *[("standard", 9, 0.5, 0.0), ("standard", 3, 0.5, 0.5), ("PRE", 4, 0.25, 0.1)],
+        *[("Identity", 9, 0.5, 0.0), ("Identity", 2, 0.5, 0.7), ("POST", 9, 0.5, 0.0), ("POST", 3, 0.9, 0.2)],
+    ],
+    right="What follows the shortcut alone is halved in Identity and POST, and whole in the other two.",
+    mistakes={
+        "In POST the gate comes after the sum and multiplies what the branch added as well.":
+            lambda place, n, gate, branch: (
+                signal_left("Identity" if place == "POST" else place, n, gate, branch)),
+        "In Identity the gate is on the shortcut alone: what the branch adds is not multiplied.":
+            lambda place, n, gate, branch: (
+                signal_left("POST" if place == "Identity" else place, n, gate, branch)),
+        "The gate is on the branch in the standard place and in PRE, too. It is missing there.":
+            lambda place, n, gate, branch: (
+                (1 + branch) ** n if place in ("standard", "PRE") else signal_left(place, n, gate, branch)),
+        "That is what a single block does. Each of the n blocks is given what the last one made.":
+            lambda place, n, gate, branch: signal_left(place, 1, gate, branch),
+        "n blocks multiply n times. They do not add up.":
+            lambda place, n, gate, branch: 1 + n * (signal_left(place, 1, gate, branch) - 1),
+        "The branch is left out. Here it is not silent.":
+            lambda place, n, gate, branch: signal_left(place, n, gate, 0.0),
+        "The shortcut is left out: a block adds what the branch makes to its input.":
+            lambda place, n, gate, branch: (
+                (gate * branch) ** n
+                if place in ("standard", "PRE") else signal_left(place, n, gate, branch)),
+    },
+)  # fmt: skip
+
 Stages = list[tuple[int, int]]
 
-check_extra = Exercise(
-    solution=se_parameters,
+
+def most_blocks(stages: Stages, reduction: int, budget: int) -> int:
+    prices = sorted(2 * c * c // reduction for n, c in stages for _ in range(n))
+    count = 0
+    for price in prices:
+        if price > budget:
+            break
+        budget, count = budget - price, count + 1
+    return count
+
+
+def _by_price(stages: Stages, budget: int, price: Callable[[int], int], whole: bool = False) -> int:
+    """How many blocks a budget buys, the cheapest first: single ones, or whole stages."""
+    count = 0
+    for n, c in sorted(stages, key=lambda stage: stage[1]):
+        bought = min(n, budget // price(c))
+        if whole and bought < n:
+            break
+        budget, count = budget - bought * price(c), count + bought
+        if bought < n:
+            break
+    return count
+
+
+RESNET_50 = [(3, 256), (4, 512), (6, 1024), (3, 2048)]
+
+check_most_blocks = Exercise(
+    solution=most_blocks,
     cases=[
-        ([(3, 256), (4, 512), (6, 1024), (3, 2048)], 16),
-        ([(3, 16), (3, 32), (2, 64)], 4),
-        ([(1, 64)], 8),
+        *[(RESNET_50, 16, 1_000_000), (RESNET_50, 16, 500_000), (RESNET_50, 32, 1_300_000)],
+        *[([(2, 64), (5, 32)], 4, 8_000), ([(3, 64), (4, 128)], 4, 200), ([(3, 16), (3, 32)], 4, 10**6)],
     ],
-    right="Eq. 5: the last stage, with the most channels, pays most.",
+    right="The early blocks cost little. Whether they are also the ones worth having is another question.",
     mistakes={
+        "It takes the stages from the last one on, where a block costs most.":
+            lambda stages, reduction, budget: _from_the_last(stages, reduction, budget),
+        "Only whole stages are bought. A stage may have SE in some of its blocks.":
+            lambda stages, reduction, budget: (
+                _by_price(stages, budget, lambda c: 2 * c * c // reduction, whole=True)),
         "The factor 2 is missing: each block has two matrices.":
-            lambda stages, reduction: se_parameters(stages, reduction) // 2,
-        "Each stage is counted once. It has N_s blocks, each with an SE block of its own.":
-            lambda stages, reduction: se_parameters([(1, c) for _, c in stages], reduction),
+            lambda stages, reduction, budget: _by_price(stages, budget, lambda c: c * c // reduction),
         "The channels are not squared: a matrix has C rows and C / r columns.":
-            lambda stages, reduction: 2 * sum(n * c for n, c in stages) // reduction,
-        "It is multiplied by r. A larger r makes the hidden layer narrower.":
-            lambda stages, reduction: 2 * sum(n * c * c for n, c in stages) * reduction,
-        "It is divided by r². Each of the two matrices has one side of C and one of C / r.":
-            lambda stages, reduction: 2 * sum(n * c * c for n, c in stages) // reduction**2,
-        "Biases are counted. Eq. 5 leaves them out.":
-            lambda stages, reduction: se_parameters(stages, reduction)
-            + sum(n * (c + c // reduction) for n, c in stages),
-        "N_s is squared along with C_s: a stage of N blocks costs N times one block.":
-            lambda stages, reduction: 2 * sum((n * c) ** 2 for n, c in stages) // reduction,
+            lambda stages, reduction, budget: _by_price(stages, budget, lambda c: 2 * c // reduction),
+        "The reduction is left out: it makes both matrices smaller.":
+            lambda stages, reduction, budget: _by_price(stages, budget, lambda c: 2 * c * c),
+        "That is what all blocks cost on average. Take the cheap ones first.":
+            lambda stages, reduction, budget: min(
+                sum(n for n, _ in stages),
+                budget * sum(n for n, _ in stages) // sum(2 * n * c * c // reduction for n, c in stages)),
+        "That is how many blocks there are. The budget does not pay for all of them.":
+            lambda stages, reduction, budget: sum(n for n, _ in stages),
+    },
+)  # fmt: skip
+
+
+def _from_the_last(stages: Stages, reduction: int, budget: int) -> int:
+    """How many blocks a budget buys, from the last stage on, as long as it lasts."""
+    count = 0
+    for n, c in reversed(stages):
+        bought = min(n, budget // (2 * c * c // reduction))
+        budget, count = budget - bought * (2 * c * c // reduction), count + bought
+        if bought < n:
+            break
+    return count
+
+
+def compensation(b2: float) -> tuple[float, float]:
+    s = 1 / (1 + math.exp(-b2))
+    return 1 / s, 1 - s
+
+
+def _at(b2: float) -> float:
+    return 1 / (1 + math.exp(-b2))
+
+
+check_compensation = Exercise(
+    solution=compensation,
+    cases=[(0.0,), (2.0,), (-1.5,), (4.0,), (-3.0,)],
+    right="At one half both are moderate: a factor of 2, and half of the news. So the norm is doubled.",
+    mistakes={
+        "The factor is right. What comes back is s (1 - s) of a sum over maps that are 1 / s as large.":
+            lambda b2: (1 / _at(b2), _at(b2) * (1 - _at(b2))),
+        "The factor has to undo the gate: 1 / s, not s.":
+            lambda b2: (_at(b2), 1 - _at(b2)),
+        "2 undoes a gate at one half. This one is at σ(b₂).":
+            lambda b2: (2.0, 1 - _at(b2)),
+        "That is for a gate at one half: here it is at σ(b₂).":
+            lambda b2: (2.0, 0.5),
+        "1 / s is right, and s (1 - s) divided by s leaves 1 - s, not s.":
+            lambda b2: (1 / _at(b2), _at(b2)),
+        "The factor is that of the gate's odds. It is 1 / s, which is 1 + e to the -b₂.":
+            lambda b2: (math.exp(-b2), 1 - _at(b2)),
+        "The maps are 1 / s times as large: that multiplies the slope, it does not divide it.":
+            lambda b2: (1 / _at(b2), _at(b2) ** 2 * (1 - _at(b2))),
     },
 )  # fmt: skip

@@ -30,3 +30,57 @@ check_step_left = Exercise(
             lambda part, share: 1 / (1 - part + part * share),
     },
 )  # fmt: skip
+
+
+def share_needed(part: float, wanted: float) -> float:
+    return max(0.0, (wanted - 1 + part) / part)
+
+
+check_share_needed = Exercise(
+    solution=share_needed,
+    cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.1)],
+    right="Below 1 - part there is nothing to be had, whatever somebody does to the block.",
+    mistakes={
+        "A share cannot be negative: where even a block that takes no time is too slow, return 0.":
+            lambda part, wanted: (wanted - 1 + part) / part,
+        "That is for the whole step. Only `part` of it belongs to the block.":
+            lambda part, wanted: wanted,
+        "That is what has to be saved of the block's time, not what is left of it.":
+            lambda part, wanted: min(1.0, (1 - wanted) / part),
+        "That is what the step saves, taken off the block's share of 1. Divide by `part` first.":
+            lambda part, wanted: max(0.0, part - (1 - wanted)),
+        "That is the way there, not back: the step's time for a block of that share.":
+            lambda part, wanted: step_left(part, wanted),
+        "The rest of the step is left out: it takes 1 - part whatever the block does.":
+            lambda part, wanted: wanted / part,
+        "The block is the part that changes. Here the rest does.":
+            lambda part, wanted: max(0.0, (wanted - part) / (1 - part)),
+    },
+)  # fmt: skip
+
+
+def term_passes() -> tuple[int, int]:
+    return 3, 3
+
+
+check_term_passes = Exercise(
+    solution=term_passes,
+    cases=[()],
+    right="One pass fewer than SE: the way back of a sum needs no map of the forward pass.",
+    mistakes={
+        "That is SE's count. To multiply, the way back needs u as well as g. Does it to add?":
+            lambda: (3, 4),
+        "The way back reads g twice: what the mean passes back is known only when g is added up.":
+            lambda: (3, 2),
+        "Forward, u is read twice: the term is known only when the whole map has been added up.":
+            lambda: (2, 3),
+        "Both ways read their map twice: once to add it up, once to compute the result.":
+            lambda: (2, 2),
+        "Each way counts the writing of its result as well.":
+            lambda: (2, 1),
+        "Nothing has to be stored in between: count what must be read and written, not what autograd does.":
+            lambda: (3, 5),
+        "Forward, the sum over the map is a number, and is not written as a map.":
+            lambda: (4, 3),
+    },
+)  # fmt: skip

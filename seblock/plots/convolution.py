@@ -117,6 +117,7 @@ def terms(t: Tensor, c: int, spots: Spots, scale: int = 2, x: Tensor | None = No
 def maps(u: Tensor) -> Picture:
     """The six signed maps of a photo, (6, H, W), on one scale."""
     part, _ = _part(u)
+    part = (40 * part).round() / 40  # steps that nobody sees: a third less to store
     figure, axes = canvas(2, 3, 5.6)
     for c, ax in enumerate(axes.flat):
         drawn = image(ax, part[c], f"$\\mathbf{{u}}_{c + 1}$ {CHANNELS[c]}", cmap=SIGNED, vmin=-1, vmax=1)

@@ -37,7 +37,7 @@ def lights(photos: dict[str, Tensor], z: Tensor) -> Picture:
     figure, axes = canvas(2, len(photos), 4.2, height_ratios=[1.45, 1], sharex="row")
     told = []
     for column, (name, photo) in enumerate(photos.items()):
-        image(axes[0, column], _thumbnail(photo[0], rows=120), name)
+        image(axes[0, column], _thumbnail(photo[0], rows=88), name)
         ax = axes[1, column]
         for y, (channel, place, colour) in enumerate(PAIR):
             value = float(z[column, place])
@@ -186,7 +186,7 @@ def tint_curves(t: Tensor, tints: Tensor, versions: dict[str, Tensor]) -> Pictur
         below.set_axis_off()
         for i in steps:
             spot = below.inset_axes((at[i] - 0.48 * gap, 0, 0.96 * gap, 1), transform=below.transData)
-            image(spot, _thumbnail(tints[i], rows=80 if shown == 5 else 64), "")
+            image(spot, _thumbnail(tints[i], rows=64), "")
         red, blue = (s[:, place].tolist() for _, place, _ in PAIR)
         told = [
             f"at t = {_signed(at[i])} red {red[i]:.2f} and blue {blue[i]:.2f}" for i in (0, len(at) // 2, -1)
