@@ -24,12 +24,16 @@ from seblock.plots.toolkit import (
 
 Interval = tuple[float, float, float]
 """A mean and the two ends of its confidence interval."""
+PAIRED = ("#A9D3EE", BLUE, "#F7CF86", ORANGE)
+COARSE = 100
+"""Dots an inch of a figure that is full of detail: 1280 pixels, as a projector has, and a smaller file."""
 
 
 @styled
 def together(deviations: Mapping[str, Tensor]) -> Picture:
     """How far each gate is from its channel's mean, (images, C) a block, in the order that is given."""
     figure, axes = canvas(1, len(deviations), 3.9)
+    figure.set_dpi(COARSE)
     told = []
     for ax, (name, off) in zip(axes.flat, deviations.items(), strict=True):
         largest = float(off.abs().quantile(0.99))
@@ -50,21 +54,26 @@ def by_block(
     label: str,
     dashed: tuple[str, float] | None = None,
     ends: tuple[float, float | None] = (0, None),
+    colours: Sequence[str] = SERIES,
 ) -> Picture:
-    """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line."""
+    """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line.
+
+    NaNs are left out. `PAIRED` are colours for groups of which each second one belongs to that before it.
+    """
     figure, axes = canvas(1, 1, 4.3)
+    figure.set_dpi(COARSE)
     ax = axes[0, 0]
     width = 0.75 / len(groups)
     unit = " %" if label.endswith("%") else ""
     told = []
-    for k, ((name, values), colour) in enumerate(zip(groups.items(), SERIES, strict=False)):
+    for k, ((name, values), colour) in enumerate(zip(groups.items(), colours, strict=False)):
         middle = (k - (len(groups) - 1) / 2) * width
         for block, seeds in enumerate(values.T):
             x = block + middle + np.linspace(-0.3, 0.3, len(seeds)) * width * (len(seeds) > 1)
             ax.plot(x, seeds, "o", color=colour, markersize=7, label=name if not block else None)
-            ax.hlines(float(seeds.mean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
+            ax.hlines(float(seeds.nanmean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
                       color=colour, linewidth=3)  # fmt: skip
-        told.append(f"{name}, means {', '.join(rounded(v) + unit for v in values.mean(0))}")
+        told.append(f"{name}, means {', '.join(rounded(v) + unit for v in values.nanmean(0))}")
     if dashed:
         ax.axhline(dashed[1], color=RED, linestyle="--", label=dashed[0])
     for block in range(1, len(ticks)):
@@ -157,6 +166,7 @@ def strips(statistics: Statistics, classes: Mapping[str, int], within: bool) -> 
     columns = list(next(iter(statistics.values())))
     height = 1.4 + 1.7 * len(statistics)
     figure, axes = canvas(len(statistics), len(columns), height, sharex=True, sharey="row")
+    figure.set_dpi(COARSE)
     for row, (block, of_networks) in zip(axes, statistics.items(), strict=True):
         for ax, s in zip(row, of_networks.values(), strict=True):
             off = s.mean - s.mean.mean(0)
@@ -213,6 +223,7 @@ def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
     """The gates' spread by block, (seeds, blocks, 2): all of it, and along the first component; by epoch."""
     seeds = len(next(iter(frames.values())))
     figure, axes = canvas(seeds, len(frames), 5.6, sharex=True, sharey=True)
+    figure.set_dpi(COARSE)
     for column, (epoch, of_seed) in enumerate(frames.items()):
         for ax, values in zip(axes[:, column], of_seed.numpy(), strict=True):
             ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
@@ -337,6 +348,7 @@ def acted(u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
     own, swapped: the channel behind the block, (2, H, W), with either gate. All maps are on one scale.
     """
     figure, axes = canvas(2, 5, 4.2)
+    figure.set_dpi(COARSE)
     scale = float(u.abs().quantile(0.98))
     told = []
     for k, name in enumerate(("temple", "flower")):
