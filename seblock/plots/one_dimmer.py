@@ -313,9 +313,10 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
     }
     alt = (
         f"How much the gates of {blocks} blocks vary between images in {seeds} networks, epoch by epoch. The "
-        f"mean of all bars falls from {rounded(mean[epochs[0]])} to {rounded(mean[low])} in epoch {low} and "
-        f"ends at {rounded(mean[epochs[-1]])}. Bars of less than a tenth of their network's highest: "
-        f"{many[epochs[0]]} of {seeds * blocks} after the first epoch, {many[epochs[-1]]} after the last."
+        f"mean of all bars starts at {rounded(mean[epochs[0]])}, is lowest in epoch {low}, "
+        f"{rounded(mean[low])}, and ends at {rounded(mean[epochs[-1]])}. Bars of less than a tenth of their "
+        f"network's highest: {many[epochs[0]]} of {seeds * blocks} after the first epoch, "
+        f"{many[epochs[-1]]} after the last."
     )
     rules = (
         f".film .moves{{animation:{SECONDS}s linear infinite paused}}"
@@ -324,7 +325,7 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
         f".film .all{{fill:#cccccc}}.film .first,.film .now{{fill:{BLUE}}}"
         ".film .grid{stroke:#dddddd}.film .axis{stroke:#000}.film svg text{font-size:16px}"
         ".film .still{display:none}"
-        "@media (prefers-reduced-motion:reduce){.film .moves{animation:none}"
+        "@media (prefers-reduced-motion:reduce){.film .moves{animation:none!important}"
         ".film input,.film label{display:none}.film .still{display:block}}"
     )
     legend = (
@@ -333,7 +334,7 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
         f"{text(94, 28, 'all of it', 'start')}{text(294, 28, 'along one direction', 'start')}"
     )
     return (
-        '<div class="film"><input type="checkbox" id="film-plays"> '
+        '<div class="film"><input type="checkbox" id="film-plays" /> '
         '<label for="film-plays">Play the film</label>'
         '<p class="still">Your system asks for less motion, so here is the last moment of the film.</p>'
         f'<svg viewBox="0 0 960 430" role="img" aria-label="{alt}"><style>{rules}{"".join(style)}</style>'
