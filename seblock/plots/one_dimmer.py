@@ -10,6 +10,7 @@ from torch import Tensor
 from seblock.gates import ByClass
 from seblock.plots.toolkit import (
     BLUE,
+    COARSE,
     GREY,
     ORANGE,
     RED,
@@ -25,15 +26,12 @@ from seblock.plots.toolkit import (
 Interval = tuple[float, float, float]
 """A mean and the two ends of its confidence interval."""
 PAIRED = ("#A9D3EE", BLUE, "#F7CF86", ORANGE)
-COARSE = 100
-"""Dots an inch of a figure that is full of detail: 1280 pixels, as a projector has, and a smaller file."""
 
 
 @styled
 def together(deviations: Mapping[str, Tensor]) -> Picture:
     """How far each gate is from its channel's mean, (images, C) a block, in the order that is given."""
-    figure, axes = canvas(1, len(deviations), 3.9)
-    figure.set_dpi(COARSE)
+    figure, axes = canvas(1, len(deviations), 3.9, dots=COARSE)
     told = []
     for ax, (name, off) in zip(axes.flat, deviations.items(), strict=True):
         largest = float(off.abs().quantile(0.99))
@@ -60,8 +58,7 @@ def by_block(
 
     NaNs are left out. `PAIRED` are colours for groups of which each second one belongs to that before it.
     """
-    figure, axes = canvas(1, 1, 4.3)
-    figure.set_dpi(COARSE)
+    figure, axes = canvas(1, 1, 4.3, dots=COARSE)
     ax = axes[0, 0]
     width = 0.75 / len(groups)
     unit = " %" if label.endswith("%") else ""
@@ -165,8 +162,7 @@ def strips(statistics: Statistics, classes: Mapping[str, int], within: bool) -> 
     """
     columns = list(next(iter(statistics.values())))
     height = 1.4 + 1.7 * len(statistics)
-    figure, axes = canvas(len(statistics), len(columns), height, sharex=True, sharey="row")
-    figure.set_dpi(COARSE)
+    figure, axes = canvas(len(statistics), len(columns), height, sharex=True, sharey="row", dots=COARSE)
     for row, (block, of_networks) in zip(axes, statistics.items(), strict=True):
         for ax, s in zip(row, of_networks.values(), strict=True):
             off = s.mean - s.mean.mean(0)
@@ -222,8 +218,7 @@ def within_classes(statistics: Statistics, classes: Mapping[str, int]) -> Pictur
 def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
     """The gates' spread by block, (seeds, blocks, 2): all of it, and along the first component; by epoch."""
     seeds = len(next(iter(frames.values())))
-    figure, axes = canvas(seeds, len(frames), 5.6, sharex=True, sharey=True)
-    figure.set_dpi(COARSE)
+    figure, axes = canvas(seeds, len(frames), 5.6, sharex=True, sharey=True, dots=COARSE)
     for column, (epoch, of_seed) in enumerate(frames.items()):
         for ax, values in zip(axes[:, column], of_seed.numpy(), strict=True):
             ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
@@ -324,7 +319,7 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
         ".film .bar{transform-box:fill-box;transform-origin:bottom}"
         f".film .all{{fill:#cccccc}}.film .first,.film .now{{fill:{BLUE}}}"
         ".film .grid{stroke:#dddddd}.film .axis{stroke:#000}.film svg text{font-size:16px}"
-        ".film .still{display:none}"
+        ".film{margin:1rem 0}.film .still{display:none}"
         "@media (prefers-reduced-motion:reduce){.film .moves{animation:none!important}"
         ".film input,.film label{display:none}.film .still{display:block}}"
     )
@@ -348,8 +343,7 @@ def acted(u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
 
     own, swapped: the channel behind the block, (2, H, W), with either gate. All maps are on one scale.
     """
-    figure, axes = canvas(2, 5, 4.2)
-    figure.set_dpi(COARSE)
+    figure, axes = canvas(2, 5, 4.2, dots=COARSE)
     scale = float(u.abs().quantile(0.98))
     told = []
     for k, name in enumerate(("temple", "flower")):
