@@ -1,4 +1,4 @@
-"""The film that moves on the web page, as far as Python goes; integration/browser/test_site.py switches it on."""
+"""The film that moves on the web page, as far as Python goes; integration/browser/test_site.py plays it."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -341,7 +341,7 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
 def acted(u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
     """A channel's map of both photos, (2, H, W), gated by its own and by the other photo's gate, (2,).
 
-    own, swapped: the channel behind the block, (2, H, W), with either gate. All maps are on one scale.
+    own, swapped: the channel after the block, (2, H, W), with either gate. All maps are on one scale.
     """
     figure, axes = canvas(2, 5, 4.2, dots=COARSE)
     scale = float(u.abs().quantile(0.98))
@@ -351,8 +351,8 @@ def acted(u: Tensor, gate: Tensor, own: Tensor, swapped: Tensor) -> Picture:
             "before the gate": u[k],
             f"own gate, {float(gate[k]):.2f}": gate[k] * u[k],
             f"other's, {float(gate[1 - k]):.2f}": gate[1 - k] * u[k],
-            "behind, own": own[k],
-            "behind, other's": swapped[k],
+            "output, own": own[k],
+            "output, other's": swapped[k],
         }
         for ax, (title, of) in zip(axes[k], maps.items(), strict=True):
             steps = (of / scale * 6).round() / 6  # few shades, for a small file

@@ -135,7 +135,7 @@ def with_palette(pixels: np.ndarray, colours: int) -> tuple[Image.Image, float]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG, of 1920 pixels' width or 1280: 256 colours, fewer where that is not seen or too large."""
+    """The figure as a PNG, 1920 or 1280 pixels wide: 256 colours, fewer where not seen or too large."""
     with matplotlib.style.context(["default", STYLE]):
         agg = FigureCanvasAgg(figure)
         agg.draw()
