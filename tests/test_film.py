@@ -1,7 +1,9 @@
 """The film that moves on the web page, as far as Python goes; integration/browser/test_site.py plays it."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,3 +73,11 @@ def test_the_film_of_the_fleet_is_small() -> None:
     film = one_dimmer.moving_film(frames, ticks, {"small": 8, "larger": 24})
     assert len(film) < 60_000
     assert film.count("@keyframes") == 3 * 9 * 2 + 1
+
+
+def test_notebook_12_has_one_place_for_it_right_after_the_strip() -> None:
+    path = Path(__file__).parents[1] / "notebooks" / "12_one_dimmer.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    (place,) = (number for number, source in enumerate(cells) if "<!-- film -->" in source)
+    assert cells[place].startswith("<!-- film -->\n\n")  # an empty line, or the text would be HTML too
+    assert "plots.film(" in cells[place - 1]
