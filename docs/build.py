@@ -13,8 +13,8 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 import seblock
-from seblock import live
-from seblock.plots import png
+from seblock import live, trained
+from seblock.plots import one_dimmer, png
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -28,6 +28,8 @@ MATHJAX = {
     "@mathjax/mathjax-newcm-font/chtml": "mathjax-fonts/mathjax-newcm-font/chtml",
 }
 """What the page needs of MathJax's two npm packages, and where it lies among the static files."""
+FILM = "<!-- film -->"
+"""Where a notebook's page has the film."""
 
 
 def with_alt_texts(notebook: str) -> str:
@@ -43,6 +45,21 @@ def with_alt_texts(notebook: str) -> str:
                 if "live" in metadata:
                     image["classes"] = live.classes(metadata["live"])
             cell["metadata"]["mystnb"] = {"image": image}
+    return json.dumps(raw)
+
+
+def with_film(notebook: str) -> str:
+    """The notebook's text, at its mark the film of the gates over 24 epochs, of which it has a strip itself.
+
+    The mark is a comment, which JupyterLab, Colab and GitHub leave out.
+    """
+    raw = json.loads(notebook)
+    for cell in raw["cells"]:
+        if cell["cell_type"] == "markdown" and FILM in (source := "".join(cell["source"])):
+            frames = {epoch: trained.spreads(epoch) for epoch in range(1, 25)}
+            blocks = [f"{stage}.{block}" for stage in (1, 2, 3) for block in (1, 2, 3)]
+            sizes = {"images of 16 × 16": 8, "24 × 24": 16, "32 × 32": 24}
+            cell["source"] = source.replace(FILM, one_dimmer.moving_film(frames, blocks, sizes))
     return json.dumps(raw)
 
 
@@ -88,7 +105,7 @@ def lay_out(pages: Path, node_modules: Path) -> None:
     (pages / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks" / "colab.svg", pages / "notebooks")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        text = with_alt_texts(path.read_text(encoding="utf-8"))
+        text = with_film(with_alt_texts(path.read_text(encoding="utf-8")))
         (pages / "notebooks" / path.name).write_text(text, encoding="utf-8")
     reference(pages / "reference")
     play(pages)

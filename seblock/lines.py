@@ -135,6 +135,17 @@ def turn(image: Tensor) -> Tensor:
     return image.flip(1, 2)
 
 
+def stretch(image: Tensor) -> Tensor:
+    """The image with its darkest value at 0.2 and its lightest at 0.8, whatever they were: the same shape.
+
+    Raises ValueError if all of it has one value.
+    """
+    low, high = image.min(), image.max()
+    if low == high:
+        raise ValueError("there is nothing to stretch: the image has a single value")
+    return 0.2 + 0.6 * (image - low) / (high - low)
+
+
 KINDS = ("lower", "title", "upper", "figures")
 """Of text: lower case, Capitalised, CAPITALS, numbers."""
 

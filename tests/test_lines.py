@@ -111,3 +111,14 @@ def test_both_ways_puts_all_upright_lines_first() -> None:
     for n, line in enumerate(made):
         assert torch.equal(images[n], lines.draw(line))
         assert torch.equal(images[n + 3], lines.turn(images[n]))
+
+
+def test_a_stretched_line_goes_from_a_fifth_to_four_fifths_and_keeps_its_order() -> None:
+    pale = lines.draw(Line("bread and butter", contrast=0.08, light_on_dark=True))
+    image = lines.stretch(pale)
+    assert image.shape == pale.shape
+    assert (float(image.min()), float(image.max())) == pytest.approx((0.2, 0.8))
+    torch.testing.assert_close(image - 0.2, (pale - pale.min()) * 0.6 / (pale.max() - pale.min()))
+    torch.testing.assert_close(lines.stretch(image), image)
+    with pytest.raises(ValueError, match="nothing to stretch"):
+        lines.stretch(torch.full((3, 48, 9), 0.5))

@@ -121,13 +121,35 @@ def test_a_column_of_gates_is_found_by_network_epochs_and_change() -> None:
         trained.by_block("fleet_gates", "mean", "resnet20")
 
 
-def test_classes_means_average_to_the_block_s_mean() -> None:
-    for epochs in (6, 24):
+def test_classes_average_to_the_block_s_mean_and_to_its_share_between_classes() -> None:
+    """CIFAR-10 has as many test images of each class, so variances of means and means of variances do."""
+    for epochs in (6, 24, 30):
         means = trained.by_block("fleet_gates", "mean", epochs=epochs)
-        for of_seed, expected in zip(trained.class_means(epochs=epochs), means, strict=False):
-            assert [of.shape[0] for of in of_seed] == [10] * 9
-            found = torch.stack([of.mean() for of in of_seed])
-            torch.testing.assert_close(found, expected, atol=2e-4, rtol=0)
+        shares = trained.by_block("fleet_gates", "between classes", epochs=epochs)
+        spreads = trained.by_block("fleet_gates", "between images", epochs=epochs)
+        classes = trained.classes(epochs=epochs)
+        for of_seed, mean, share, spread in zip(classes, means, shares, spreads, strict=False):
+            assert [of.mean.shape for of in of_seed] == [of.spread.shape for of in of_seed]
+            assert [of.mean.shape[0] for of in of_seed] == [10] * 9
+            found = torch.stack([of.mean.mean() for of in of_seed])
+            torch.testing.assert_close(found, mean, atol=2e-4, rtol=0)
+            for of, expected, loud in zip(of_seed, share, spread > 0.005, strict=True):
+                between, within = of.mean.var(0, correction=0).sum(), of.spread.square().mean(0).sum()
+                assert not loud or between / (between + within) == pytest.approx(float(expected), abs=0.01)
+    with pytest.raises(ValueError, match="no rows of resnet20 with 6 epochs"):
+        trained.classes("resnet20")
+
+
+def test_spreads_are_those_of_all_and_of_the_first_component() -> None:
+    rows = trained.select("fleet_gates", network="se_resnet20", epochs=24, epoch=5, seed=1)
+    row = next(row for row in rows if row["gate"] == "stages.1.0.gates.standard")
+    found = trained.spreads(5)
+    assert found.shape == (3, 9, 2)
+    expected = [row["between images"], row["spread 1"] / 32**0.5]
+    assert found[1, 3].tolist() == pytest.approx(expected)
+    for epoch in range(1, 25):
+        of = trained.spreads(epoch)
+        assert (of[..., 1] <= of[..., 0] + 1e-4).all()  # a part is no larger than the whole
 
 
 @torch.no_grad()

@@ -288,6 +288,10 @@ def write_table() -> None:
     x = packed(lines.random_lines(COUNT, SEED, **GREY, contrast=0.08))
     table.add("grey", x, tried, contrast=0.08, again=True)
 
+    images = lines.both_ways(lines.random_lines(COUNT, SEED, **GREY, contrast=0.08))
+    x = scanner.pack([lines.stretch(image) for image in images])
+    table.add("grey, stretched", x, {"means, 1 and 2": first, "means": ordinary}, contrast=0.08)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(

@@ -143,6 +143,32 @@ def test_answers_are_behind_a_button_that_the_keyboard_opens(
             assert outputs.first.is_visible()
 
 
+HEIGHTS = "all => all.map(bar => Math.round(bar.getBoundingClientRect().height))"
+
+
+def test_the_film_of_12_moves_when_it_is_switched_on_and_stops_when_it_is_switched_off(
+    chromium: Browser, home: str
+) -> None:
+    for seen in shown(chromium, home, "notebooks/12_one_dimmer.html"):
+        bars, switch = seen.page.locator(".film .bar"), seen.page.get_by_label("Play the film")
+        start = bars.evaluate_all(HEIGHTS)
+        seen.page.wait_for_timeout(1000)
+        assert bars.evaluate_all(HEIGHTS) == start
+        switch.focus()
+        seen.page.keyboard.press("Space")
+        seen.page.wait_for_timeout(3000)
+        seen.page.keyboard.press("Space")
+        stopped = bars.evaluate_all(HEIGHTS)
+        assert stopped != start
+        seen.page.wait_for_timeout(1000)
+        assert bars.evaluate_all(HEIGHTS) == stopped
+        seen.page.emulate_media(reduced_motion="reduce")
+        assert not switch.is_visible()
+        end = bars.evaluate_all(HEIGHTS)
+        assert end not in (start, stopped)
+        assert seen.problems() == []
+
+
 def test_next_and_previous_go_through_the_series(first: Page) -> None:
     for notebook in NOTEBOOKS:
         first.locator(".prev-next-footer .right-next").click()

@@ -11,6 +11,7 @@ from seblock.gates import Record, by_class
 from seblock.lines import HEIGHT, WIDTH
 from seblock.plots.toolkit import (
     BLUE,
+    COARSE,
     GREEN,
     GREY,
     ORANGE,
@@ -86,7 +87,7 @@ def gate_rows(images: Sequence[Tensor], s: Mapping[str, Tensor]) -> Picture:
 def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) -> Picture:
     """How far each change of the line, a row, moves the gates of each block, a column, in per cent."""
     blocks = len(next(iter(moved.values())))
-    figure = canvas(1, 1, 7.2)[0]
+    figure = canvas(1, 1, 7.2, dots=COARSE)[0]
     figure.clear()
     grid = figure.add_gridspec(len(moved), 2, width_ratios=[1, 3.9])
     for n, name in enumerate(moved):
@@ -115,7 +116,7 @@ def extremes(images: Sequence[Tensor], gates: Mapping[str, Tensor], each: int = 
 
     gates: by the gate's name its value for every line, (N,).
     """
-    figure, axes = canvas(2 * each, len(gates), 6.6)
+    figure, axes = canvas(2 * each, len(gates), 6.6, dots=COARSE)
     told = []
     for j, (name, s) in enumerate(gates.items()):
         order = s.float().argsort(descending=True, stable=True)

@@ -33,6 +33,8 @@ SIGNED = "PuOr_r"
 # 12.8 × 7.2 inches at 100 dots an inch are 1280×720: no text is smaller than 14 points there.
 WIDTH, HEIGHT = 12.8, 7.2
 DOTS_PER_INCH = 150
+COARSE = 100
+"""Dots an inch of a figure full of detail: 1280 pixels, as many as a projector has, and a smaller file."""
 SHOWN_WIDTH = 960
 """How wide a picture is shown, in a browser's pixels: half its own, so that a projector has some to spare."""
 MOST_BYTES = 150_000
@@ -85,9 +87,14 @@ def styled(draw: Callable[P, Picture]) -> Callable[P, Picture]:
     return in_style
 
 
-def canvas(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, Any]:
-    """A white figure of the full width, `height` inches high, and its array of axes, (rows, columns)."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
+def canvas(
+    rows: int, columns: int, height: float, dots: int = DOTS_PER_INCH, **options: Any
+) -> tuple[Figure, Any]:
+    """A white figure of the full width, `height` inches high, and its array of axes, (rows, columns).
+
+    dots: how many an inch.
+    """
+    figure = Figure(figsize=(WIDTH, height), dpi=dots, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -128,7 +135,7 @@ def with_palette(pixels: np.ndarray, colours: int) -> tuple[Image.Image, float]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG of 1920 pixels' width: 256 colours, fewer where that is not seen or too large."""
+    """The figure as a PNG, 1920 or 1280 pixels wide: 256 colours, fewer where not seen or too large."""
     with matplotlib.style.context(["default", STYLE]):
         agg = FigureCanvasAgg(figure)
         agg.draw()

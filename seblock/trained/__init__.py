@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from seblock.gates import ByClass
+
 FOLDER = Path(__file__).parent
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -114,14 +116,36 @@ def by_block(
     return torch.tensor([found[seed] for seed in sorted(found)])
 
 
-def class_means(network: str = "se_resnet20", epochs: int = 6) -> list[list[Tensor]]:
-    """Each class's mean gates over all test images: seed by seed and block by block, (classes, C) each."""
+def classes(network: str = "se_resnet20", epochs: int = 6) -> list[list[ByClass]]:
+    """The gates of each class over all test images: seed by seed and block by block, (classes, C) each.
+
+    Raises ValueError if there are no such networks in the table.
+    """
     rows = select("fleet_classes", network=network, epochs=epochs, gate_decay=None, beta=0)
+    if not rows:
+        raise ValueError(f"fleet_classes has no rows of {network} with {epochs} epochs")
+
+    def numbers(column: str, of_block: list[Row]) -> Tensor:
+        return torch.tensor([[float(value) for value in row[column].split()] for row in of_block])
+
     by_seed = group(rows, "seed")
     return [
         [
-            torch.tensor([[float(value) for value in means.split()] for means in of_block])
-            for of_block in group(by_seed[seed], "gate", "means").values()
+            ByClass(numbers("means", of_block), numbers("deviations", of_block))
+            for of_block in group(by_seed[seed], "gate").values()
         ]
         for seed in sorted(by_seed)
     ]
+
+
+def spreads(epoch: int) -> Tensor:
+    """How much a block's gates vary between images, after this one of 24 epochs: (seeds, blocks, 2).
+
+    First the root mean square over the block's channels of their standard deviations, then what is left of
+    it if the gates vary along their first component alone.
+    """
+    all_of_it, first = (
+        by_block("fleet_gates", column, epochs=24, epoch=epoch) for column in ("between images", "spread 1")
+    )
+    channels = torch.tensor([16, 32, 64]).repeat_interleave(3)
+    return torch.stack([all_of_it, first / channels.sqrt()], dim=-1)
