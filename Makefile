@@ -56,7 +56,8 @@ help:
 	@:
 
 lab: $(STAMP)
-	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB)
+	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+		--ContentsManager.pre_save_hook=tools.saving.keep_pictures $(LAB)
 
 test: lint
 	$(IN_VENV) -m mypy
