@@ -121,6 +121,7 @@ TWO := notebooks/04_excitation.ipynb notebooks/07_residual_block.ipynb
 colab: export COLAB_RELEASE_TAG = tried
 colab: .venv-colab/installed-torch-2.13.0
 	$(IN_COLAB) -m pytest $(ELSEWHERE) integration/colab
+	$(IN_COLAB) -m pytest $(ELSEWHERE) tests/test_live.py
 	$(IN_COLAB) -m pytest $(ELSEWHERE) $(SHARED) --dist loadscope $(if $(WHOLE),notebooks,$(TWO))
 
 IN_PEERS := .venv-peers/$(if $(WINDOWS),Scripts,bin)/python

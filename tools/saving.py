@@ -1,7 +1,7 @@
 """What JupyterLab saves of a live figure, as `make lab` starts it: the picture, not the place of the widget.
 
-A widget lives as long as its kernel. In a notebook that was run, saved and opened again without it, ipywidgets
-says "Error displaying widget: model not found", and nothing that the same output holds is shown instead.
+A widget lives as long as its kernel. In a notebook that was run, saved and opened again without it,
+ipywidgets says "Error displaying widget: model not found", and nothing else that the output holds is shown.
 """
 
 from typing import Any

@@ -42,7 +42,7 @@ FIGURES.cost = (given, put) => {
     stage.set(state.stage); wide.set(index(channels, state.channels)); ratio.set(index(reductions, state.reduction));
     const more = 100 * found.parameters / found.bottleneck, work = found.squeeze + found.excitation + found.rescale;
     return `C = ${whole(state.channels)} and r = ${state.reduction} make ${whole(found.hidden)} hidden unit${found.hidden === 1 ? "" : "s"} and ` +
-      `${whole(found.parameters)} parameters, ${number(more, 1)} % of what the bottleneck has. On maps of ${side} × ${side} its ` +
+      `${whole(found.parameters)} parameters, ${number(more, 1)} % of what the bottleneck has. On maps of ${side} × ${side} the SE block's ` +
       `${whole(work)} operations, the squeeze's additions among them, are ${number(100 * work / found.convolutions, 2)} % of the convolutions'. ` +
       `Stage ${state.stage} of SE-ResNet-50, as the paper counts, has ${blocks} such blocks` +
       (state.channels === usual ? `: ${whole(blocks * found.parameters)} parameters.` : `, with ${whole(usual)} channels.`);

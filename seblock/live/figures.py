@@ -126,7 +126,11 @@ def cost_picture() -> Picture:
     figure, axes = canvas(1, 1, 3.6)
     drawn = axes[0, 0].bar(range(2, 6), [n / 1e6 for n in added], color=BLUE)
     axes[0, 0].bar_label(drawn, [f"{n:,}" for n in added])
-    axes[0, 0].set(xticks=range(2, 6), xlabel="stage of SE-ResNet-50 as the paper counts, r = 16", ylabel="parameters, millions")
+    axes[0, 0].set(
+        xticks=range(2, 6),
+        xlabel="stage of SE-ResNet-50 as the paper counts, r = 16",
+        ylabel="parameters, millions",
+    )
     told = ", ".join(f"stage {k} {n:,}" for k, n in enumerate(added, start=2))
     return Picture(figure, f"Parameters that SE adds to ResNet-50, r = 16: {told}.")
 
@@ -141,7 +145,9 @@ def painter() -> Given:
         if tensor.is_floating_point()  # not how many batches BatchNorm has seen
     }
     value = {"image": 0, "cue": 0, "gates": True, "source": "own", "hand": None, "gate": [0, 0]}
-    kinds = [[int(a), int(b)] if cue == 0 else [int(b), int(a)] for a, b, cue in zip(*puzzle[-2:], puzzle.cue)]
+    classes = torch.stack([puzzle.named, puzzle.unnamed], dim=1)
+    row = torch.arange(len(classes))
+    kinds = torch.stack([classes[row, puzzle.cue], classes[row, 1 - puzzle.cue]], dim=1).tolist()
     settings = {
         "label": "The painter and its gates",
         "value": value | {"drawn": None, "pen": None},

@@ -56,8 +56,9 @@ FIGURES.painter = (given, put, start) => {
       }
     put({ drawn });
   };
+  const places = channels.map(() => ({})); // where the pens are
   const pens = channels.map((title, channel) => {
-    const { canvas } = maps[channel], pen = { row: 6, column: 6 };
+    const { canvas } = maps[channel], pen = places[channel];
     drag(canvas, (x, y) => ink(channel, Math.floor(y * SIDE), Math.floor(x * SIDE), 1));
     const keys = control("div", { className: "live-pen", tabIndex: 0, role: "application", "aria-label": `pen on ${title}: arrows move it, space draws, delete rubs out` }, canvas);
     keys.addEventListener("keydown", (event) => {
@@ -110,22 +111,25 @@ FIGURES.painter = (given, put, start) => {
   const update = (now) => {
     state = now;
     const x = puzzle(digitsOf(state), state.cue);
+    if (!state.drawn && !state.pen) for (const place of places) Object.assign(place, { row: 6, column: 6 });
     const { source: from } = state, fixed = from === "own" ? [] : from === "hand" ? state.hand
       : other().map((all, layer) => ["other", `layer ${layer + 1}`].includes(from) && all);
     const withSe = paint(x, given, "se.", fixed), without = paint(x, given, "plain.");
     ({ gates } = withSe);
-    const far = ({ picture }) => channels.map((_, channel) =>
-      Math.sqrt(picture.reduce((sum, p, i) => sum + (p - x[channel * AREA + i]) ** 2, 0) / AREA));
-    const told = (all) => `${number(all[0])} from channel 1, ${number(all[1])} from channel 2`;
-    const verdict = ({ picture }) => { // whichever it is nearest to
-      const off = (one, two) => picture.reduce((sum, p, i) => sum + (p - one * x[i] - two * x[AREA + i]) ** 2, 0);
-      const all = { nothing: off(0, 0), "both digits, in grey": off(0.5, 0.5), "channel 1": off(1, 0), "channel 2": off(0, 1) };
-      return Object.keys(all).reduce((best, name) => (all[name] < all[best] ? name : best));
+    const dot = (one, other) => one.reduce((sum, value, i) => sum + value * other[i], 0);
+    const [first, second] = [0, 1].map((k) => x.subarray(k * AREA, (k + 1) * AREA));
+    /** How much of each digit is in a picture, by least squares, in words. */
+    const told = ({ picture }) => {
+      const [aa, bb, ab] = [dot(first, first) + 1e-9, dot(second, second) + 1e-9, dot(first, second)];
+      const [pa, pb] = [dot(first, picture), dot(second, picture)], area = aa * bb - ab * ab;
+      const parts = [(pa * bb - pb * ab) / area, (pb * aa - pa * ab) / area], [less, more] = [Math.min(...parts), Math.max(...parts)];
+      const what = more < 0.2 ? "next to nothing" : less > more / 2 ? "both digits, in grey" : `channel ${parts[0] > parts[1] ? 1 : 2}`;
+      return `${what} (${parts.map((part, k) => `${number(100 * part, 0)} % of channel ${k + 1}`).join(", ")})`;
     };
-    const [mine, plain] = [withSe, without].map((all) => `${verdict(all)} (${told(far(all))})`);
+    const [mine, plain] = [withSe, without].map(told);
     const kind = (channel) => (state.drawn ? "as you drew it" : `a ${kinds[state.image][channel]}`);
     const words = [...channels.map((title, channel) => `digit of ${title}, ${kind(channel)}`), `stripes, ${state.cue ? "horizontal" : "vertical"}`, `painted with SE: ${mine}`, `painted without SE: ${plain}`];
-    const pictures = [0, 1, 2].map((k) => x.subarray(k * AREA, (k + 1) * AREA)).concat([withSe.picture, without.picture]);
+    const pictures = [first, second, x.subarray(2 * AREA), withSe.picture, without.picture];
     maps.forEach((each, k) => each.grey(pictures[k], words[k]));
     if (state.pen) {
       const [channel, row, column] = state.pen;
