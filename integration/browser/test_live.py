@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -578,6 +579,42 @@ def test_axe_finds_no_violation_and_nothing_is_too_wide(seen: Watched) -> None:
         )
         == 0
     )
+
+
+UPDATES = """async (figure) => {
+    const times = [], ask = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (draw) => ask((now) => {
+        const start = performance.now();
+        draw(now);
+        times.push(performance.now() - start);
+    });
+    const found = {};
+    for (const slider of figure.querySelectorAll('input[type=range]')) {
+        const [low, high] = [Number(slider.min), Number(slider.max)];
+        for (let step = -10; step < 40; step++) {
+            if (step === 0) times.length = 0; // the first ones warm the browser up
+            slider.value = low + (high - low) * (((step + 10) * 7) % 40) / 39;
+            slider.dispatchEvent(new Event('input'));
+            await new Promise((done) => ask(() => ask(done)));
+        }
+        found[slider.ariaLabel] = times.sort((one, other) => one - other)[times.length >> 1];
+    }
+    window.requestAnimationFrame = ask;
+    return found;
+}"""
+"""What drawing takes after a slider was moved, in milliseconds, at the median of 40 moves."""
+
+
+@pytest.mark.skipif("TIMED" not in os.environ, reason="Times are worth something on a quiet machine only.")
+@pytest.mark.parametrize("name", live.FIGURES)
+def test_updates_take_less_than_a_frame(seen: Watched, name: str) -> None:
+    figure = figure_of(seen.page, name)
+    for scrambled in (False, True) if name == "block" else (False,):
+        if scrambled:
+            figure.get_by_role("checkbox", name="scramble").check()
+        found = figure.evaluate(UPDATES)
+        print(f"\n{name}: " + ", ".join(f"{slider} {time:.1f} ms" for slider, time in found.items()))
+        assert max(found.values()) <= 16
 
 
 def test_page_works_from_a_folder(chromium: Browser, site: Path) -> None:
