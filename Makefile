@@ -56,7 +56,8 @@ help:
 	@:
 
 lab: $(STAMP)
-	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB)
+	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+		--ContentsManager.pre_save_hook=tools.saving.keep_pictures $(LAB)
 
 test: lint
 	$(IN_VENV) -m mypy
@@ -120,6 +121,7 @@ TWO := notebooks/04_excitation.ipynb notebooks/07_residual_block.ipynb
 colab: export COLAB_RELEASE_TAG = tried
 colab: .venv-colab/installed-torch-2.13.0
 	$(IN_COLAB) -m pytest $(ELSEWHERE) integration/colab
+	$(IN_COLAB) -m pytest $(ELSEWHERE) tests/test_live.py
 	$(IN_COLAB) -m pytest $(ELSEWHERE) $(SHARED) --dist loadscope $(if $(WHOLE),notebooks,$(TWO))
 
 IN_PEERS := .venv-peers/$(if $(WINDOWS),Scripts,bin)/python

@@ -6,6 +6,7 @@ python docs/build.py NODE_MODULES OUT    NODE_MODULES holds MathJax; the page li
 import argparse
 import json
 import pkgutil
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def with_alt_texts(notebook: str) -> str:
             image = {"alt": alt, "width": f"{max(widths)}px"}
             for metadata in shown:
                 if "live" in metadata:
-                    image["classes"] = live.classes(metadata["live"])
+                    image["classes"] = live.classes(metadata["live"], metadata.get("start", {}))
             cell["metadata"]["mystnb"] = {"image": image}
     return json.dumps(raw)
 
@@ -63,18 +64,24 @@ def with_film(notebook: str) -> str:
     return json.dumps(raw)
 
 
-def play(pages: Path) -> None:
-    """The page of the live figures: a picture for each, in whose place it comes alive."""
-    text = (pages / "play.md").read_text(encoding="utf-8")
+def put_figure(page: Path, name: str, picture: str, alt: str) -> None:
+    """A picture in whose place a live figure comes alive, where the page has a mark for it."""
+    text, mark = page.read_text(encoding="utf-8"), f"<!-- live: {name} -->"
+    assert mark in text, f"{page.name} has no place for {name}"
+    image = f"```{{image}} {picture}\n:alt: {alt}\n:class: {live.classes(name, {})}\n```"
+    page.write_text(text.replace(mark, image), encoding="utf-8")
+
+
+def put_figures(pages: Path) -> None:
+    """All figures on the page Play, and on the first page the block, in the place of the README's picture."""
     (pages / "play").mkdir()
     for name, (_, draw) in live.FIGURES.items():
         figure, alt = draw()
         (pages / "play" / f"{name}.png").write_bytes(png(figure))
-        image = f"```{{image}} play/{name}.png\n:alt: {alt}\n:class: {live.classes(name)}\n```"
-        mark = f"<!-- live: {name} -->"
-        assert mark in text, f"docs/play.md has no place for {name}"
-        text = text.replace(mark, image)
-    (pages / "play.md").write_text(text, encoding="utf-8")
+        put_figure(pages / "play.md", name, f"play/{name}.png", alt)
+    found = re.search(r"!\[(.*?)\]\((docs/picture\.png)\)", (pages / "README.md").read_text(encoding="utf-8"))
+    assert found, "README.md has no picture"
+    put_figure(pages / "index.md", "block", found[2], found[1])
 
 
 def reference(folder: Path) -> None:
@@ -108,7 +115,7 @@ def lay_out(pages: Path, node_modules: Path) -> None:
         text = with_film(with_alt_texts(path.read_text(encoding="utf-8")))
         (pages / "notebooks" / path.name).write_text(text, encoding="utf-8")
     reference(pages / "reference")
-    play(pages)
+    put_figures(pages)
     live.write(pages / "static" / "live")
     for packed, laid in MATHJAX.items():
         there, here = node_modules / packed, pages / "static" / laid

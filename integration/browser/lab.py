@@ -18,7 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Page, TimeoutError
 
+from integration.browser.watching import ROOT
+
 FIRST_PAGE = "/lab/tree/notebooks/00_start_here.ipynb"
+SAVING = "--ContentsManager.pre_save_hook=tools.saving.keep_pictures"
 SECOND = 1000
 NOTIFICATIONS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
@@ -94,7 +97,8 @@ def server(root: Path, own: Path) -> Iterator[Server]:
         "IPYTHONDIR": "ipython",
     }
     environment = {name: str(own / folder) for name, folder in places.items()} | {"JUPYTER_TOKEN": token}
-    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url={FIRST_PAGE}"]
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url={FIRST_PAGE}", SAVING]
     options = ["--no-browser", "--allow-root", "--port", str(port), "--ServerApp.port_retries=0"]
     log = own / "log"
     with log.open("w") as written:

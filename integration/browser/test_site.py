@@ -91,6 +91,36 @@ def test_axe_finds_no_violation(seen: Watched, path: str, name: str, screenshots
     seen.page.screenshot(path=screenshots / f"site {path.replace('/', ' ')} {name}.png", full_page=True)
 
 
+def test_live_figures_start_as_the_notebook_says_in_the_room_kept_for_them(seen: Watched, path: str) -> None:
+    """A figure that is higher or lower than its room would move what the reader is looking at."""
+    pictures = seen.page.locator("img.live-figure")
+    if not pictures.count():
+        pytest.skip("nothing on this page is live")
+    starts = []
+    if path.startswith("notebooks/"):
+        stored = json.loads((ROOT / path).with_suffix(".ipynb").read_text(encoding="utf-8"))
+        shown = [
+            o.get("metadata", {}).get("image/png", {}) for c in stored["cells"] for o in c.get("outputs", [])
+        ]
+        starts = [picture.get("start", {}) for picture in shown if "live" in picture]
+        assert len(starts) == pictures.count()
+    for number in range(pictures.count()):
+        picture = pictures.nth(number)
+        picture.locator("xpath=..").scroll_into_view_if_needed()
+        figure = picture.locator("xpath=following-sibling::div[1]").locator(".live")
+        figure.wait_for()
+        if starts:
+            state = figure.evaluate("figure => figure.state")
+            assert state == state | starts[number]
+        for window in (PROJECTOR, PHONE):
+            seen.page.set_viewport_size(window)
+            room = picture.evaluate("picture => parseFloat(getComputedStyle(picture).height)")
+            box = figure.locator("xpath=..").bounding_box()
+            assert box
+            assert abs(box["height"] - room) < 30, (path, window)
+        seen.page.set_viewport_size(PROJECTOR)
+
+
 def test_page_can_be_read_on_a_phone(seen: Watched, path: str, screenshots: Path) -> None:
     seen.page.set_viewport_size(PHONE)
     found = pages.too_wide(seen.page)
@@ -189,6 +219,31 @@ def test_reference_shows_signatures_and_shapes(first: Page) -> None:
     entry = first.locator("dl", has=first.locator("[id='seblock.functional.squeeze']")).inner_text()
     assert re.search(r"squeeze\(\s*u: Tensor\s*\)\s*→\s*Tensor", entry)
     assert "(N, C, H, W) -> (N, C)" in entry
+
+
+@pytest.mark.parametrize("path", ["index.html", "play.html"])
+def test_live_figures_run_from_a_folder(chromium: Browser, path: str) -> None:
+    """Copied to a machine without a network, and opened there without a server."""
+    context = chromium.new_context(viewport=PROJECTOR, offline=True)
+    page = context.new_page()
+    page.goto((SITE / path).as_uri())
+    pictures = page.locator("img.live-figure")
+    for number in range(pictures.count()):
+        pictures.nth(number).locator("xpath=..").scroll_into_view_if_needed()
+        status = page.locator(".live-status").nth(number)
+        status.wait_for()
+        assert status.inner_text()
+    assert page.locator(".live").count() == pictures.count() > 0
+    context.close()
+
+
+def test_first_page_shows_the_block_at_work(first: Page) -> None:
+    """On a projector the photo, the maps, their means and the gates are on the first screen."""
+    figure = first.locator(".live-block")
+    figure.locator(".live-status").wait_for()
+    gate = figure.get_by_role("slider", name="gate of blue").bounding_box()
+    assert gate
+    assert gate["y"] + gate["height"] < PROJECTOR["height"]
 
 
 def test_first_page_is_light_and_quick(first: Page) -> None:

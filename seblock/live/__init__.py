@@ -1,7 +1,7 @@
 """Figures that move under the reader's hand: in JupyterLab, in Colab, and on the web page without a kernel.
 
 The JavaScript beside this file is plain and is served as it stands: `core.js`, and one file a figure. A
-notebook's cell ends in `live("block", picture)`. anywidget then runs the figure in the browser, and the
+notebook's cell ends in `live("block")`. anywidget then runs the figure in the browser, and a
 picture with its words is what is stored, what is printed, and what a reader without anywidget sees.
 """
 
@@ -57,9 +57,16 @@ def pack(name: str) -> bytes:
     return save({key: tensor.contiguous() for key, tensor in tensors.items()}, about)
 
 
-def classes(name: str) -> str:
-    """The classes of an image by which `page.js` knows that a live figure takes its place."""
-    return f"live-figure live-is-{name}"
+def classes(name: str, start: dict[str, Any]) -> str:
+    """The classes of an image by which `page.js` knows which live figure takes its place, and how it starts.
+
+    start: what its state differs in from the usual, as for `live`. It travels as JSON in hexadecimal digits,
+    because Sphinx leaves only small letters and digits of a class.
+    """
+    found = f"live-figure live-is-{name}"
+    if start:
+        found += f" live-start-{json.dumps(start).encode().hex()}"
+    return found if start.get("gates", True) else f"{found} live-brief"
 
 
 def write(folder: Path) -> None:
@@ -78,17 +85,18 @@ def write(folder: Path) -> None:
 class Still:
     """The picture of a live figure, where anywidget is not installed."""
 
-    def __init__(self, name: str, picture: Picture) -> None:
-        self.name, self.picture = name, picture
+    def __init__(self, name: str, picture: Picture, start: dict[str, Any]) -> None:
+        self.name, self.picture, self.start = name, picture, start
 
     def __repr__(self) -> str:
         return repr(self.picture)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], Any]:
-        """Words and picture, no larger than shown, and for the page which live figure takes their place."""
+        """Words and picture, no larger than shown, and for the page which live figure takes its place."""
         self.picture.figure.set_dpi(DOTS_PER_INCH / 2)
         data, about = self.picture._repr_mimebundle_()
-        return data, {"image/png": {**about["image/png"], "live": self.name}}
+        told = {"live": self.name} | ({"start": self.start} if self.start else {})
+        return data, {"image/png": about["image/png"] | told}
 
 
 @functools.cache
@@ -109,7 +117,7 @@ def widget() -> Any:
             if unknown := start.keys() - usual.keys():
                 raise TypeError(f"{name} has no {', '.join(sorted(unknown))}; it has {', '.join(usual)}")
             super().__init__(data=pack(name), value=usual | start)
-            self.still = Still(name, picture)
+            self.still = Still(name, picture, start)
 
         def __repr__(self) -> str:
             return repr(self.still)
@@ -122,16 +130,18 @@ def widget() -> Any:
     return Live
 
 
-def live(name: str, picture: Picture, **start: Any) -> Any:
+def live(name: str, picture: Picture | None = None, **start: Any) -> Any:
     """A live figure; `picture` is what is stored, and what is left where nothing runs.
 
-    name: one of `FIGURES`. start: what its state shall differ in from the usual, such as `tint=0.2`. Where a
-    kernel runs, `.value` follows what the reader does, and can be set. Raises KeyError
+    name: one of `FIGURES`. picture: None for the figure's own. start: what its state shall differ in from the
+    usual, such as `tint=0.2`; with `gates=False` the block and the painter hide their gates until the reader
+    asks for them. Where a kernel runs, `.value` follows what the reader does, and can be set. Raises KeyError
     for another name, TypeError for a state that the figure has not.
     """
     if name not in FIGURES:
         raise KeyError(f"no live figure {name!r}; there are {', '.join(FIGURES)}")
+    picture = picture or FIGURES[name][1]()
     try:
         return widget()(name, picture, **start)
     except ImportError:
-        return Still(name, picture)
+        return Still(name, picture, start)

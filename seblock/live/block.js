@@ -37,7 +37,7 @@ function features(x, v, h, w) {
   return { u, z: squeeze(u, v.length / 27) };
 }
 
-FIGURES.block = async (given, put) => {
+FIGURES.block = async (given, put, start) => {
   const { names, height, width, patch: [tall, wide] } = given.settings;
   const RED = names.indexOf("red"), BLUE = names.indexOf("blue"), size = height * width;
   const photos = {};
@@ -49,7 +49,7 @@ FIGURES.block = async (given, put) => {
     patch: true,
     left: Math.round(Math.min(Math.max(x * width - wide / 2, 0), width - wide)),
     top: Math.round(Math.min(Math.max(y * height - tall / 2, 0), height - tall)),
-  }));
+  }), true);
   let broken = "";
   const file = control("input", { type: "file", accept: "image/*", "aria-label": "a picture of your own, read here and sent nowhere" });
   file.addEventListener("change", async () => {
@@ -65,10 +65,11 @@ FIGURES.block = async (given, put) => {
   const source = choice("Photo", { temple: "temple", flower: "flower", own: "your own" }, (to) => put({ photo: to }));
   const light = (t) => (t === 0 ? "0.00" : `${number(t)} ${t > 0 ? "bluer" : "warmer"}`);
   const tint = slider("light", { min: -0.3, max: 0.3, step: 0.01, told: light }, (to) => put({ tint: to }));
-  const patch = tick("a blue patch: drag it on the photo", (to) => put({ patch: to }));
-  const left = slider("patch from the left", { min: 0, max: width - wide, step: 1, told: (n) => `${n} px` }, (to) => put({ left: to, patch: true }));
-  const top = slider("patch from the top", { min: 0, max: height - tall, step: 1, told: (n) => `${n} px` }, (to) => put({ top: to, patch: true }));
+  const patch = tick("a blue patch: drag it", (to) => put({ patch: to }));
+  const left = slider("patch from the left", { min: 0, max: width - wide, step: 1, told: (n) => `${n} px`, label: "from the left" }, (to) => put({ left: to, patch: true }));
+  const top = slider("patch from the top", { min: 0, max: height - tall, step: 1, told: (n) => `${n} px`, label: "from the top" }, (to) => put({ top: to, patch: true }));
   const scramble = tick("scramble the pixels", (to) => put({ scramble: to }));
+  const more = tick("show the gates and what they make of the maps", (to) => put({ gates: to }));
   const free = button("let the block set its gates", () => put({ hand: names.map(() => null) }));
 
   let hand = [];
@@ -80,11 +81,15 @@ FIGURES.block = async (given, put) => {
     const bar = h("div", { className: "live-bar" }, h("span", {}, `z${lower(c + 1)}`), h("div", { className: "live-track", "aria-hidden": "true" }, fill), z);
     return { u, gated, fill, z, gate, card: h("li", {}, h("strong", {}, name), u.canvas, bar, gate.element, gated.canvas) };
   });
+  const list = h("ul", { className: "live-cards" }, ...cards.map(({ card }) => card));
 
   let seen = "", x, u, z;
+  const asItIs = {}; // z of each photo that nothing was done to
   const update = (state) => {
     ({ hand } = state);
     const name = photos[state.photo] ? state.photo : "temple";
+    if (asItIs[name]?.photo !== photos[name])
+      asItIs[name] = { photo: photos[name], z: features(photos[name], given.v, height, width).z };
     const now = JSON.stringify([name, state.tint, state.patch && [state.left, state.top], state.scramble]);
     if (now !== seen || name === "own") {
       const place = state.patch && { left: state.left, top: state.top, height: tall, width: wide };
@@ -108,17 +113,25 @@ FIGURES.block = async (given, put) => {
     ].filter(Boolean);
     const what = `${name === "own" ? "Your picture" : `The ${name}`}${done.length ? ` with ${done.join(", ")}` : " as it is"}`;
     photo.photo(x, what);
-    source.set(name); source.allow("own", Boolean(photos.own)); tint.set(state.tint); patch.set(state.patch); left.set(state.left); top.set(state.top); scramble.set(state.scramble);
+    source.set(name); source.allow("own", Boolean(photos.own)); tint.set(state.tint); patch.set(state.patch); photo.canvas.style.touchAction = state.patch ? "none" : ""; left.set(state.left); top.set(state.top); scramble.set(state.scramble);
     free.disabled = hand.every((value) => value === null);
+    more.set(state.gates);
+    for (const each of [free, ...cards.flatMap(({ gate, gated }) => [gate.element, gated.canvas])]) each.hidden = !state.gates;
+    list.classList.toggle("live-three", !state.gates);
+    list.setAttribute("aria-label", `six channels: map, its mean z${state.gates ? ", its gate s, rescaled map" : ""}`);
 
-    const [more, less] = z[BLUE] > z[RED] ? [BLUE, RED] : [RED, BLUE];
+    const all = (values) => names.map((n, c) => `${n} ${number(values[c])}`).join(", ");
+    const before = asItIs[name].z, factor = names.map((n, c) => [n, z[c] / before[c]]);
+    const moved = factor.filter(([, times]) => Math.abs(times - 1) > 0.1).map(([n, times]) => `${n} × ${number(times, 1)}`);
+    const means = `Means: ${all(z)}.` + (done.length ? ` Against the photo as it is: ${moved.length ? moved.join(", ") : "no mean has moved by a tenth"}.` : "");
+    if (!state.gates) return `${what}. ${means}${broken}`;
+    const [much, less] = z[BLUE] > z[RED] ? [BLUE, RED] : [RED, BLUE];
     const deed = own[less] < 0.1 ? "closes" : own[less] < 0.45 ? "turns down" : "hardly touches";
     const byHand = names.filter((_, c) => hand[c] !== null);
-    return `${what}: there is more ${names[more]} (${number(z[more])}) than ${names[less]} (${number(z[less])}), so the block ` +
-      `${deed} “${names[less]}”. Gates: ${names.map((n, c) => `${n} ${number(s[c])}`).join(", ")}.` +
-      (byHand.length ? ` Set by hand: ${byHand.join(", ")}.` : "") + broken;
+    return `${what}: there is more ${names[much]} (${number(z[much])}) than ${names[less]} (${number(z[less])}), so by itself the ` +
+      `block ${deed} “${names[less]}”. ${means} Gates: ${all(s)}.` + (byHand.length ? ` Set by hand: ${byHand.join(", ")}.` : "") + broken;
   };
-  const controls = h("div", { className: "live-controls" }, source.element, h("label", {}, "your own: ", file), tint.element, patch.element, left.element, top.element, scramble.element, free);
-  const list = h("ul", { className: "live-cards", "aria-label": "six channels: map, its mean z, its gate s, rescaled map" }, ...cards.map(({ card }) => card));
-  return { parts: [h("div", { className: "live-top" }, photo.canvas, controls), list], update };
+  const controls = h("div", { className: "live-controls" }, source.element, tint.element, patch.element, scramble.element, left.element, top.element, ...(start.gates ? [] : [more.element]));
+  source.element.append(file);
+  return { parts: [h("div", { className: "live-top" }, photo.canvas, controls), list], buttons: [free], update };
 };

@@ -1,7 +1,7 @@
 // What every live figure shares. Python joins this file and one for each figure into a single module
 // (seblock/live/__init__.py); so nothing here imports or exports, and everything can be read as it runs.
 
-/** What a figure is, by its name: (given, tools) => {parts, update}; see `render` at the end of this file. */
+/** What a figure is, by its name: (given, put, start) => {parts, update}; see `render` at the end of this file. */
 const FIGURES = {};
 
 // ---- numbers: the same as in seblock.functional and seblock.photos ------------------------------------------
@@ -185,20 +185,32 @@ function map(height, width) {
   };
 }
 
-/** Call on(x, y, event), each from 0 to 1, wherever a pressed mouse, pen or finger is on an element. */
-function drag(element, on) {
+/**
+ * Call on(x, y, event), each from 0 to 1, wherever a pressed mouse, pen or finger is on an element.
+ *
+ * scrolls: a finger that goes up or down moves the page, for elements that fill a phone; one that taps or goes to the
+ * side is meant for the element.
+ */
+function drag(element, on, scrolls = false) {
+  let from = null; // where a finger came down that may yet scroll
   const tell = (event) => {
     const box = element.getBoundingClientRect();
     const inside = (part) => Math.min(Math.max(part, 0), 1 - 1e-9);
     on(inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height), event);
   };
-  element.classList.add("live-drag");
+  element.classList.add(scrolls ? "live-pan" : "live-drag");
   element.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     element.setPointerCapture(event.pointerId);
+    from = scrolls && event.pointerType === "touch" ? event.clientX : null;
+    if (from === null) tell(event);
+  });
+  element.addEventListener("pointermove", (event) => {
+    if (!element.hasPointerCapture(event.pointerId) || (from !== null && Math.abs(event.clientX - from) < 6)) return;
+    from = null;
     tell(event);
   });
-  element.addEventListener("pointermove", (event) => { if (element.hasPointerCapture(event.pointerId)) tell(event); });
+  element.addEventListener("pointerup", (event) => { if (from !== null) tell(event); });
 }
 
 // ---- a figure in its place ----------------------------------------------------------------------------------
@@ -209,8 +221,9 @@ const SETTLED = 200;
 /**
  * anywidget's call in a notebook, and page.js's on the web page. What it returns ends the figure.
  *
- * A figure gets what Python packed and `put`, which changes the state. It gives back its parts and
- * `update(state)`, which draws, sets the controls, and returns one sentence, or more, about what is seen.
+ * A figure gets what Python packed, `put`, which changes the state, and the state that it starts in. It gives back
+ * its parts, buttons to go beside "Reset", and `update(state)`, which draws, sets the controls, and returns one
+ * sentence, or more, about what is seen.
  */
 async function render({ model, el }) {
   const given = unpack(model.get("data"));
@@ -239,9 +252,10 @@ async function render({ model, el }) {
     draw();
     status.textContent = sentence;
   };
-  const view = await FIGURES[figure](given, put);
+  const view = await FIGURES[figure](given, put, start);
   const reset = button("Reset", () => put(structuredClone(start)));
-  const root = h("div", { className: `live live-${figure}`, role: "group", "aria-label": label }, ...view.parts, status, reset);
+  const root = h("div", { className: `live live-${figure}`, role: "group", "aria-label": label }, ...view.parts, status, h("div", { className: "live-controls" }, ...(view.buttons ?? []), reset));
+  root.state = state; // for tests, and for whoever looks with the browser's tools
   draw();
   status.textContent = sentence;
   el.append(root);

@@ -13,8 +13,9 @@ function costs(channels, reduction, side) {
 FIGURES.cost = (given, put) => {
   const { stages, reductions, channels } = given.settings;
   const index = (all, value) => all.indexOf(value);
-  const stage = slider("stage", { min: 1, max: stages.length, step: 1, told: (n) => `${n}: ${stages[n - 1].side} × ${stages[n - 1].side}` }, (to) =>
-    put({ stage: to, channels: stages[to - 1].channels }));
+  const FIRST = 2, at = (n) => stages[n - FIRST]; // the paper's count: its stage 1 is the first convolution
+  const stage = slider("stage", { min: FIRST, max: FIRST + stages.length - 1, step: 1, told: (n) => `${n}: ${at(n).side} × ${at(n).side}` }, (to) =>
+    put({ stage: to, channels: at(to).channels }));
   const wide = slider("channels C", { min: 0, max: channels.length - 1, step: 1, told: (n) => whole(channels[n]) }, (to) => put({ channels: channels[to] }));
   const ratio = slider("reduction ratio r", { min: 0, max: reductions.length - 1, step: 1, told: (n) => String(reductions[n]) }, (to) => put({ reduction: reductions[to] }));
   const kinds = { parameters: "Parameters of", operations: "Operations of" };
@@ -32,7 +33,7 @@ FIGURES.cost = (given, put) => {
     return h("table", { className: "live-costs" }, h("caption", {}, `${kinds[kind]} …`), h("tbody", {}, ...body));
   });
   const update = (state) => {
-    const { side, blocks } = stages[state.stage - 1], found = costs(state.channels, state.reduction, side);
+    const { side, blocks, channels: usual } = at(state.stage), found = costs(state.channels, state.reduction, side);
     const most = { parameters: Math.max(found.bottleneck, found.parameters), operations: found.convolutions };
     for (const [part, { fill, value, kind }] of Object.entries(lines)) {
       fill.style.width = `${100 * Math.min(1, found[part] / most[kind])}%`;
@@ -41,10 +42,10 @@ FIGURES.cost = (given, put) => {
     stage.set(state.stage); wide.set(index(channels, state.channels)); ratio.set(index(reductions, state.reduction));
     const more = 100 * found.parameters / found.bottleneck, work = found.squeeze + found.excitation + found.rescale;
     return `C = ${whole(state.channels)} and r = ${state.reduction} make ${whole(found.hidden)} hidden unit${found.hidden === 1 ? "" : "s"} and ` +
-      `${whole(found.parameters)} parameters, ${number(more, 1)} % of what the bottleneck has. On maps of ${side} × ${side} its ` +
-      `${whole(work)} operations are ${number(100 * work / found.convolutions, 2)} % of the convolutions'. ` +
-      `Stage ${state.stage} of SE-ResNet-50 has ${blocks} such blocks` +
-      (state.channels === stages[state.stage - 1].channels ? `: ${whole(blocks * found.parameters)} parameters.` : `, with ${whole(stages[state.stage - 1].channels)} channels.`);
+      `${whole(found.parameters)} parameters, ${number(more, 1)} % of what the bottleneck has. On maps of ${side} × ${side} the SE block's ` +
+      `${whole(work)} operations, the squeeze's additions among them, are ${number(100 * work / found.convolutions, 2)} % of the convolutions'. ` +
+      `Stage ${state.stage} of SE-ResNet-50, as the paper counts, has ${blocks} such blocks` +
+      (state.channels === usual ? `: ${whole(blocks * found.parameters)} parameters.` : `, with ${whole(usual)} channels.`);
   };
   return { parts: [h("div", { className: "live-controls" }, stage.element, wide.element, ratio.element), ...tables], update };
 };

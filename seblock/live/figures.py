@@ -53,6 +53,7 @@ def block() -> Given:
         "left": width - patch[1],
         "top": height - patch[0],
         "scramble": False,
+        "gates": True,
         "hand": [None] * len(photos.CHANNELS),
     }
     settings = {
@@ -109,7 +110,7 @@ def cost() -> Given:
     ]
     settings = {
         "label": "What an SE block costs",
-        "value": {"stage": 4, "channels": 2048, "reduction": 16},
+        "value": {"stage": 5, "channels": 2048, "reduction": 16},
         "stages": stages,
         "channels": [2**k for k in range(5, 12)],
         "reductions": [1, 2, 4, 8, 16, 32],
@@ -123,10 +124,14 @@ def cost_picture() -> Picture:
     stages = cost().settings["stages"]
     added = [se_parameters([(stage["blocks"], stage["channels"])]) for stage in stages]
     figure, axes = canvas(1, 1, 3.6)
-    drawn = axes[0, 0].bar(range(1, 5), [n / 1e6 for n in added], color=BLUE)
+    drawn = axes[0, 0].bar(range(2, 6), [n / 1e6 for n in added], color=BLUE)
     axes[0, 0].bar_label(drawn, [f"{n:,}" for n in added])
-    axes[0, 0].set(xticks=range(1, 5), xlabel="stage of SE-ResNet-50, r = 16", ylabel="parameters, millions")
-    told = ", ".join(f"stage {k} {n:,}" for k, n in enumerate(added, start=1))
+    axes[0, 0].set(
+        xticks=range(2, 6),
+        xlabel="stage of SE-ResNet-50 as the paper counts, r = 16",
+        ylabel="parameters, millions",
+    )
+    told = ", ".join(f"stage {k} {n:,}" for k, n in enumerate(added, start=2))
     return Picture(figure, f"Parameters that SE adds to ResNet-50, r = 16: {told}.")
 
 
@@ -139,8 +144,16 @@ def painter() -> Given:
         for key, tensor in trained.tensors(file).items()
         if tensor.is_floating_point()  # not how many batches BatchNorm has seen
     }
-    value = {"image": 0, "cue": 0, "source": "own", "hand": None, "gate": [0, 0], "drawn": None, "pen": None}
-    settings = {"label": "The painter and its gates", "value": value, "reach": 13}
+    value = {"image": 0, "cue": 0, "gates": True, "source": "own", "hand": None, "gate": [0, 0]}
+    classes = torch.stack([puzzle.named, puzzle.unnamed], dim=1)
+    row = torch.arange(len(classes))
+    kinds = torch.stack([classes[row, puzzle.cue], classes[row, 1 - puzzle.cue]], dim=1).tolist()
+    settings = {
+        "label": "The painter and its gates",
+        "value": value | {"drawn": None, "pen": None},
+        "reach": 13,
+        "kinds": kinds,
+    }
     return Given(settings, nets | {"digits": (puzzle.x[:, :2] * 16).to(torch.uint8)})
 
 

@@ -12,12 +12,14 @@
   const model = (state) => ({ get: (key) => state[key], set: (key, value) => { state[key] = value; }, save_changes() {}, on() {}, off() {} });
 
   async function enliven(image) {
-    const name = [...image.classList].find((word) => word.startsWith("live-is-")).slice(8);
+    const told = (kind) => [...image.classList].find((word) => word.startsWith(kind))?.slice(kind.length);
+    const name = told("live-is-"), start = told("live-start-") ?? "7b7d"; // {}
     try {
       await Promise.all([script("live.js"), script(`${name}.js`)]);
       const bytes = Uint8Array.from(atob(seblockData[name]), (sign) => sign.charCodeAt(0));
       const el = document.createElement("div");
-      await seblock.render({ model: model({ data: new DataView(bytes.buffer), value: {} }), el });
+      const value = JSON.parse(new TextDecoder().decode(Uint8Array.from(start.match(/../g), (pair) => parseInt(pair, 16))));
+      await seblock.render({ model: model({ data: new DataView(bytes.buffer), value }), el });
       image.after(el);
       image.classList.add("live-off");
     } catch (error) {

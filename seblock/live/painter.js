@@ -2,7 +2,7 @@
 
 const SIDE = 20, AREA = SIDE * SIDE, MAPS = 24;
 
-/** The input (3, 20, 20): two digits, and stripes in the corner, upright for cue 0 and level for cue 1. */
+/** The input (3, 20, 20): two digits, and stripes in the corner, vertical for cue 0 and horizontal for cue 1. */
 function puzzle(digits, cue) {
   const x = new Float32Array(3 * AREA);
   x.set(digits);
@@ -36,14 +36,14 @@ function paint(x, net, prefix, fixed = []) {
   return { picture, gates };
 }
 
-FIGURES.painter = (given, put) => {
-  const { reach } = given.settings, count = given.digits.shape[0], channels = ["channel 1", "channel 2"];
+FIGURES.painter = (given, put, start) => {
+  const { reach, kinds } = given.settings, count = given.digits.shape[0], channels = ["channel 1", "channel 2"];
   let state, gates = [];
   const digitsOf = ({ drawn, image }) =>
     Float32Array.from(drawn ?? given.digits.subarray(image * 2 * AREA, (image + 1) * 2 * AREA), (value) => value / 16);
   const other = () => paint(puzzle(digitsOf(state), 1 - state.cue), given, "se.").gates;
 
-  const titles = [...channels, "cue", "painted with SE", "painted without"];
+  const titles = [...channels, "cue", "with SE", "without SE"];
   const maps = titles.map((title) => ({ title, ...map(SIDE, SIDE) }));
   /** Ink at a place of a digit, 16 being white; half as much around it, as a pen would leave. */
   const ink = (channel, row, column, value) => {
@@ -56,8 +56,9 @@ FIGURES.painter = (given, put) => {
       }
     put({ drawn });
   };
+  const places = channels.map(() => ({})); // where the pens are
   const pens = channels.map((title, channel) => {
-    const { canvas } = maps[channel], pen = { row: 6, column: 6 };
+    const { canvas } = maps[channel], pen = places[channel];
     drag(canvas, (x, y) => ink(channel, Math.floor(y * SIDE), Math.floor(x * SIDE), 1));
     const keys = control("div", { className: "live-pen", tabIndex: 0, role: "application", "aria-label": `pen on ${title}: arrows move it, space draws, delete rubs out` }, canvas);
     keys.addEventListener("keydown", (event) => {
@@ -75,9 +76,10 @@ FIGURES.painter = (given, put) => {
     return keys;
   });
 
-  const cue = choice("The cue names", { 0: "channel 1 (upright)", 1: "channel 2 (level)" }, (to) => put({ cue: Number(to) }));
-  const source = choice("Gates", { own: "its own", other: "the other cue's", hand: "set by hand" }, (to) =>
-    put({ source: to, hand: to === "hand" ? gates.map((all) => [...all]) : null }));
+  const cue = choice("The stripes", { 0: "vertical: channel 1", 1: "horizontal: channel 2" }, (to) => put({ cue: Number(to) }));
+  const sources = { own: "its own", other: "the other cue's", "layer 1": "…in layer 1 alone", "layer 2": "…in layer 2 alone", "layer 3": "…in layer 3 alone", hand: "set by hand" };
+  const source = choice("Gates", sources, (to) => put({ source: to, hand: to === "hand" ? gates.map((all) => [...all]) : null }));
+  const more = tick("show the gates", (to) => put({ gates: to }));
   const next = button("other digits", () => put({ image: (state.image + 1) % count, drawn: null }));
   const clears = channels.map((title, channel) => button(`clear ${title}`, () => {
     const drawn = state.drawn ? [...state.drawn] : [...given.digits.subarray(state.image * 2 * AREA, (state.image + 1) * 2 * AREA)];
@@ -103,19 +105,31 @@ FIGURES.painter = (given, put) => {
     return { fills, chart, element: h("figure", {}, h("figcaption", {}, `the ${MAPS} gates of layer ${layer + 1}`), chart) };
   });
 
+  const panels = h("div", { className: "live-panels" }, ...bars.map(({ element }) => element));
+  const single = h("div", { className: "live-controls" }, h("label", {}, "gate ", select), value.element);
+
   const update = (now) => {
     state = now;
     const x = puzzle(digitsOf(state), state.cue);
-    const fixed = state.source === "other" ? other() : state.source === "hand" ? state.hand : [];
+    if (!state.drawn && !state.pen) for (const place of places) Object.assign(place, { row: 6, column: 6 });
+    const { source: from } = state, fixed = from === "own" ? [] : from === "hand" ? state.hand
+      : other().map((all, layer) => ["other", `layer ${layer + 1}`].includes(from) && all);
     const withSe = paint(x, given, "se.", fixed), without = paint(x, given, "plain.");
     ({ gates } = withSe);
-    const far = ({ picture }) => channels.map((_, channel) =>
-      Math.sqrt(picture.reduce((sum, p, i) => sum + (p - x[channel * AREA + i]) ** 2, 0) / AREA));
-    const told = (all) => `${number(all[0])} from channel 1, ${number(all[1])} from channel 2`;
-    const verdict = (all) => (Math.max(...all) < 1.5 * Math.min(...all) ? "neither" : `channel ${all[0] < all[1] ? 1 : 2}`);
-    const [mine, plain] = [far(withSe), far(without)];
-    const words = [...channels.map((title) => `digit of ${title}`), `stripes, ${state.cue ? "level" : "upright"}`, `painted with SE: ${told(mine)}`, `painted without: ${told(plain)}`];
-    const pictures = [0, 1, 2].map((k) => x.subarray(k * AREA, (k + 1) * AREA)).concat([withSe.picture, without.picture]);
+    const dot = (one, other) => one.reduce((sum, value, i) => sum + value * other[i], 0);
+    const [first, second] = [0, 1].map((k) => x.subarray(k * AREA, (k + 1) * AREA));
+    /** How much of each digit is in a picture, by least squares, in words. */
+    const told = ({ picture }) => {
+      const [aa, bb, ab] = [dot(first, first) + 1e-9, dot(second, second) + 1e-9, dot(first, second)];
+      const [pa, pb] = [dot(first, picture), dot(second, picture)], area = aa * bb - ab * ab;
+      const parts = [(pa * bb - pb * ab) / area, (pb * aa - pa * ab) / area], [less, more] = [Math.min(...parts), Math.max(...parts)];
+      const what = more < 0.2 ? "next to nothing" : less > more / 2 ? "both digits, in grey" : `channel ${parts[0] > parts[1] ? 1 : 2}`;
+      return `${what} (${parts.map((part, k) => `${number(100 * part, 0)} % of channel ${k + 1}`).join(", ")})`;
+    };
+    const [mine, plain] = [withSe, without].map(told);
+    const kind = (channel) => (state.drawn ? "as you drew it" : `a ${kinds[state.image][channel]}`);
+    const words = [...channels.map((title, channel) => `digit of ${title}, ${kind(channel)}`), `stripes, ${state.cue ? "horizontal" : "vertical"}`, `painted with SE: ${mine}`, `painted without SE: ${plain}`];
+    const pictures = [first, second, x.subarray(2 * AREA), withSe.picture, without.picture];
     maps.forEach((each, k) => each.grey(pictures[k], words[k]));
     if (state.pen) {
       const [channel, row, column] = state.pen;
@@ -130,20 +144,21 @@ FIGURES.painter = (given, put) => {
       chart.setAttribute("aria-label", `gates of layer ${layer + 1}, from ${number(Math.min(...gates[layer]))} to ${number(Math.max(...gates[layer]))}`);
     });
     cue.set(state.cue); source.set(state.source); select.value = `${at} ${index}`; value.set(gates[at][index]);
-    const whose = { own: "", other: " and the gates of the other cue", hand: " and gates set by hand" }[state.source];
-    return `The cue names channel ${state.cue + 1}. With SE${whose} the picture is ${told(mine)}: it shows ${verdict(mine)}. ` +
-      `Without SE it is ${told(plain)}: it shows ${verdict(plain)}.` +
-      (state.pen ? ` Pen on channel ${state.pen[0] + 1}, row ${state.pen[1]}, column ${state.pen[2]}.` : "") +
-      ` Layer ${at + 1}, map ${index + 1}: gate ${number(gates[at][index])}.`;
+    more.set(state.gates);
+    for (const each of [source.element, panels, single]) each.hidden = !state.gates;
+    const whose = from === "own" ? "" : from === "hand" ? " and gates set by hand" : " and the gates of the other cue" + (from === "other" ? "" : ` in ${from}`);
+    const pen = state.pen && `channel ${state.pen[0] + 1}, row ${state.pen[1]}, column ${state.pen[2]}: ${number(x[state.pen[0] * AREA + state.pen[1] * SIDE + state.pen[2]])}`;
+    return `The stripes name channel ${state.cue + 1}, ${kind(state.cue)}. With SE${whose} the picture shows ${mine}. Without SE it shows ${plain}.` +
+      (pen ? ` Pen on ${pen} of white.` : "") +
+      (state.gates ? ` Layer ${at + 1}, map ${index + 1}: gate ${number(gates[at][index])}.` : "");
   };
   const cards = maps.map(({ title, canvas }, k) => h("li", {}, h("strong", {}, title), k < 2 ? pens[k] : canvas));
   return {
     parts: [
-      h("div", { className: "live-controls" }, cue.element, source.element),
+      h("div", { className: "live-controls" }, cue.element, ...(start.gates ? [] : [more.element]), source.element),
       h("ul", { className: "live-cards live-five", "aria-label": "what goes in, and what is painted" }, ...cards),
       h("div", { className: "live-controls" }, next, ...clears),
-      h("div", { className: "live-panels" }, ...bars.map(({ element }) => element)),
-      h("div", { className: "live-controls" }, h("label", {}, "gate ", select), value.element),
+      panels, single,
     ],
     update,
   };

@@ -16,7 +16,7 @@ FIGURES.terms = async (given, put) => {
   const u = convolve(x, given.v, height, width, true);
   const photo = map(height, width), result = map(height, width);
   for (const { canvas } of [photo, result])
-    drag(canvas, (across, down) => put({ row: Math.floor(down * height), column: Math.floor(across * width) }));
+    drag(canvas, (across, down) => put({ row: Math.floor(down * height), column: Math.floor(across * width) }), true);
 
   const picker = control("select", { "aria-label": "filter" }, ...names.map((name, c) => h("option", { value: c }, `${c + 1}: ${name}`)));
   picker.addEventListener("change", () => put({ filter: Number(picker.value) }));
