@@ -177,7 +177,7 @@ def line_changes(line: lines.Line) -> dict[str, lines.Line]:
 
 
 class Recorded(NamedTuple):
-    """What the scanner's network made of 30 lines, upright and then turned; those of a change are neighbours."""
+    """What the scanner's network made of 30 lines, upright and then turned; a change's are neighbours."""
 
     images: list[Tensor]
     """(3, 48, 192) each."""
@@ -188,7 +188,7 @@ class Recorded(NamedTuple):
     moved: Tensor
     """How far each block's gates are from those of the same words as they are, upright: (N, blocks).
 
-    In per cent of the way to the gates of other words, as notebook 11 counts it.
+    In per cent of the way to another plain line's gates, as notebook 11 counts it.
     """
 
 

@@ -121,13 +121,13 @@ FIGURES.scanner = async (given, put) => {
     const p = given.answers[n], says = p > 0.5 ? `“turned”, ${number(100 * p, 0)} %` : `“upright”, ${number(100 - 100 * p, 0)} %`;
     const most = away.indexOf(Math.max(...away)), per = (value) => number(value, 0);
     return `${text(n)}, ${change(n)}: the network says ${says}, which is ${p > 0.5 === turned ? "right" : "wrong"}. ` + (away[most]
-      ? `Its gates differ most in block ${most + 1} from those of the same words as they are: by ${per(away[most])} % of the way to other words. ` +
+      ? `Its gates differ most in block ${most + 1} from those of the same words as they are: by ${per(away[most])} % of the way to another line’s. ` +
         `Block by block: ${[...away].map(per).join(", ")}. `
       : "The other lines with these words are compared with it. ") +
       `Block ${k}, gate ${c} is ${told(n)} here. It is ${ends.join("; ")}.`;
   };
   const fieldset = h("fieldset", { className: "live-lines" }, h("legend", {}, "Lines: point at one, click to keep it. Bars: the chosen gate"), turn.element, ...rows);
-  const legend = h("figcaption", {}, "The line’s gates, block by block: dark blue is shut, yellow open. Point at one, click to keep it. Bars: how far they are from those of the same words as they are; mark: as far as other words, 100 %");
+  const legend = h("figcaption", {}, "The line’s gates, block by block: dark blue is shut, yellow open. Point at one, click to keep it. Bars: how far they are from those of the same words as they are; mark: as far as another line’s, 100 %");
   return {
     parts: [
       h("div", { className: "live-top" }, fieldset, h("figure", { className: "live-strips" }, legend, ...strips.map(({ element }) => element))),

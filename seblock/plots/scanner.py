@@ -28,13 +28,13 @@ PAGE = 0.88
 LEVELS = 4
 
 
-def show_line(ax: Axes, line: Tensor, title: str = "") -> None:
+def show_line(ax: Axes, line: Tensor, title: str = "", levels: int = LEVELS) -> None:
     """A line's image, (3, 48, w), at the left of the space that the widest would take.
 
-    In `LEVELS` steps from its darkest to its lightest value: the eye sees no more, and the file stays small.
+    In so many steps from its darkest to its lightest value: the eye sees no more, and the file stays small.
     """
     low, high = line.min(), line.max()
-    line = low + (high - low) * ((line - low) / (high - low) * LEVELS).round() / LEVELS
+    line = low + (high - low) * ((line - low) / (high - low) * levels).round() / levels
     whole = torch.full((3, HEIGHT, WIDTH), PAGE)
     whole[:, :, : line.shape[2]] = line
     image(ax, whole, title)
@@ -90,7 +90,7 @@ def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) ->
     figure.clear()
     grid = figure.add_gridspec(len(moved), 2, width_ratios=[1, 3.9])
     for n, name in enumerate(moved):
-        show_line(figure.add_subplot(grid[n, 0]), images[name])
+        show_line(figure.add_subplot(grid[n, 0]), images[name], levels=3)  # they are small
     ax = figure.add_subplot(grid[:, 1])
     values = torch.tensor([list(row) for row in moved.values()])
     ax.imshow(values.numpy(), cmap="Blues", vmin=0, vmax=150, aspect="auto")
