@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from integration.browser import lab, pages
 from integration.browser.watching import Watched, watched
-from seblock import blocks, cost, live, photos, trained
+from seblock import blocks, cost, gates, lines, live, photos, scanner, trained
 from seblock.functional import channel_terms, excite, rescale, squeeze
+from seblock.live import figures
 from seblock.plots import png
 from seblock.puzzles import painter, painting_puzzle
 
@@ -402,6 +403,189 @@ def test_painter_gate_by_mouse_and_keys_and_pen_by_keys(seen: Watched) -> None:
     assert said(figure).partition("Pen")[0] != before.partition("Pen")[0]
 
 
+@cache
+def scanned() -> tuple[list[tuple[str, str, bool]], list[Tensor], Tensor, list[Tensor]]:
+    """The scanner's lines: (text, change, turned), images, probabilities, and for each block all gates."""
+    changed = {line.text: figures.line_changes(line) for line in figures.PLAIN_LINES}
+    names = [
+        (text, change, turned)
+        for turned in (False, True)
+        for change in changed["fresh coffee"]
+        for text in changed
+    ]
+    images = [lines.draw(changed[text][change]) for text, change, _ in names]
+    images = [lines.turn(image) if turned else image for image, (*_, turned) in zip(images, names)]
+    network, x = scanner.load(), scanner.pack(images)
+    recorded = gates.record(network, x.split(20), scanner.gate_names())
+    return names, images, scanner.answer(network, x), [s.float() for s in recorded.s.values()]
+
+
+def scanner_told(text: str, change: str, turned: bool, block: int, gate: int) -> str:
+    """What the figure says of a line and a gate; in hundredths, of equal lines the first one first."""
+    names, _, answers, s = scanned()
+    n, total = names.index((text, change, turned)), len(names)
+
+    def called(at: int) -> str:
+        return names[at][1] + (", turned" if names[at][2] else "")
+
+    p = float(answers[n])
+    says = f"“turned”, {100 * p:.0f} %" if p > 0.5 else f"“upright”, {100 * (1 - p):.0f} %"
+    sentence = f"“{text}”, {called(n)}: the network says {says}, which is "
+    sentence += "right. " if (p > 0.5) == turned else "wrong. "
+    if (change, turned) == ("as it is", False):
+        sentence += "The other lines with these words are compared with it. "
+    else:
+        plain = [names.index((each.text, "as it is", False)) for each in figures.PLAIN_LINES]
+        away = []
+        for of_block in s:
+            own = of_block[plain]
+            far = (of_block[n] - of_block[names.index((text, "as it is", False))]).square().mean().sqrt()
+            another = [(own[i] - own[j]).square().mean().sqrt() for i, j in ((0, 1), (1, 2), (2, 0))]
+            away.append(float(100 * far / sum(another) * 3))
+        most = max(range(9), key=lambda k: away[k])
+        sentence += f"Its gates differ most in block {most + 1} from those of the same words as they are: "
+        sentence += f"by {away[most]:.0f} % of the way to another line’s. "
+        sentence += f"Block by block: {', '.join(f'{value:.0f}' for value in away)}. "
+    values = (100 * s[block - 1][:, gate - 1]).round().int().tolist()
+    sentence += f"Block {block}, gate {gate} is {values[n] / 100:.2f} here. It is "
+    ends = []
+    for title, sign in (("open widest", -1), ("open least", 1)):
+        shown = sorted(range(total), key=lambda at: sign * values[at])[:4]
+        last = values[shown[-1]]
+        changes = [called(at) for at in shown]
+        counted = [
+            f"{changes.count(name)} × “{name}”" if changes.count(name) > 1 else f"“{name}”"
+            for name in dict.fromkeys(changes)
+        ]
+        more = values.count(last) - [values[at] for at in shown].count(last)
+        others = f", and {more} more at {last / 100:.2f}" if more else ""
+        ends.append(
+            f"{title}, {values[shown[0]] / 100:.2f} to {last / 100:.2f}, for {', '.join(counted)}{others}"
+        )
+    return sentence + "; ".join(ends) + "."
+
+
+def line_of(figure: Locator, text: str, change: str, turned: bool = False) -> Locator:
+    """The button of a line."""
+    return figure.get_by_role("radio", name=f"“{text}”, {change}{', turned' * turned}", exact=True)
+
+
+def point_at_gate(figure: Locator, block: int, gate: int) -> dict[str, float]:
+    """Where on its canvas a gate is."""
+    strip = figure.locator(".live-strip canvas").nth(block - 1)
+    strip.scroll_into_view_if_needed()
+    box = strip.bounding_box()
+    assert box
+    row, column = divmod(gate - 1, 32)
+    rows = -(-scanned()[3][block - 1].shape[1] // 32)
+    return {
+        "x": box["x"] + box["width"] * (column + 0.5) / 32,
+        "y": box["y"] + box["height"] * (row + 0.5) / rows,
+    }
+
+
+def work_scanner(page: Page) -> None:
+    """Its controls by keyboard and by mouse, on whatever page it is."""
+    figure = figure_of(page, "scanner")
+    figure.get_by_role("button", name="Reset").press("Enter")
+    start = ("wooden bridge", "as it is", False, 2, 17)
+    assert said(figure) == scanner_told(*start)
+    # keys
+    line_of(figure, "wooden bridge", "as it is").press("ArrowLeft")  # from the first to the last
+    assert said(figure) == scanner_told("push or pull", "twice the text", False, 2, 17)
+    turned = figure.get_by_role("checkbox", name="turned by 180°")
+    turned.press("Space")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 2, 17)
+    assert ", which is wrong." in said(figure)
+    block, gate = (figure.get_by_role("slider", name=name) for name in ("SE block", "gate"))
+    gate.press("End")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 2, 32)
+    block.press("End")
+    gate.press("End")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 9, 200)
+    figure.get_by_role("button", name="block 9, gate 111").press("Enter")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 9, 111)
+    first = figure.locator(".live-ends").get_by_role("button").first  # open widest for the fresh coffee
+    expect(first).to_have_accessible_name(re.compile("^“wooden bridge” 0.86 CAPITALS$"))
+    first.press("Enter")
+    assert said(figure) == scanner_told("wooden bridge", "CAPITALS", False, 9, 111)
+    expect(line_of(figure, "wooden bridge", "CAPITALS")).to_be_checked()
+    expect(turned).not_to_be_checked()
+    # mouse: what it points at is shown for as long as it does, and kept by a click
+    italic = line_of(figure, "fresh coffee", "italic")
+    italic.hover()
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("wooden bridge", "CAPITALS", False, 9, 111)
+    italic.click()
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.move(**point_at_gate(figure, 3, 26))
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 3, 26)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.click(**point_at_gate(figure, 8, 200))
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 8, 200)
+    turned.click()
+    figure.locator(".live-ends").get_by_role("button").last.hover()
+    assert said(figure) != scanner_told("fresh coffee", "italic", True, 8, 200)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", True, 8, 200)
+    figure.get_by_role("button", name="Reset").click()
+    assert said(figure) == scanner_told(*start)
+
+
+def test_scanner_tells_by_keys_and_mouse_what_the_package_computes(seen: Watched) -> None:
+    work_scanner(seen.page)
+
+
+def test_scanner_answers_a_finger(chromium: Browser, home: str) -> None:
+    for touched in opened(chromium, home, viewport=PHONE, has_touch=True, is_mobile=True):
+        figure = figure_of(touched.page, "scanner")
+        line_of(figure, "push or pull", "blurred").tap()
+        assert said(figure) == scanner_told("push or pull", "blurred", False, 2, 17)
+        touched.page.touchscreen.tap(**point_at_gate(figure, 1, 8))
+        assert said(figure) == scanner_told("push or pull", "blurred", False, 1, 8)
+        figure.get_by_role("button", name="block 8, gate 24").tap()
+        figure.get_by_role("checkbox", name="turned").tap()
+        assert said(figure) == scanner_told("push or pull", "blurred", True, 8, 24)
+        figure.locator(".live-ends").get_by_role("button").first.tap()
+        assert said(figure) != scanner_told("push or pull", "blurred", True, 8, 24)
+
+
+def test_scanner_draws_what_the_package_computes(seen: Watched) -> None:
+    """Its lines, in fewer steps of brightness; the gates' colours; all bars."""
+    figure = figure_of(seen.page, "scanner")
+    names, images, _, s = scanned()
+    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+    for n in (0, 8, 13, 15, 29):
+        text, change, _ = names[n]
+        line_of(figure, text, change).check()
+        canvas = figure.locator(".live-thumb canvas").nth(n)
+        drawn = torch.tensor(canvas.evaluate(read)).view(48, 192, 4)[:, :, :3].permute(2, 0, 1) / 255
+        step = float(images[n].max() - images[n].min()) / figures.STEPS
+        assert float((drawn - images[n]).abs().max()) <= step / 2 + 1 / 255
+        said(figure)
+        for block in (1, 9):
+            canvas = figure.locator(".live-strip canvas").nth(block - 1)
+            own = (100 * s[block - 1][n]).round()
+            ends = f"{float(own.min()) / 100:.2f} to {float(own.max()) / 100:.2f}"
+            expect(canvas).to_have_attribute("aria-label", f"block {block}: {len(own)} gates, {ends}")
+            high = -(-len(own) // 32) * 12
+            pixels = torch.tensor(canvas.evaluate(read)).view(high, 384, 4)[6::12, 6::12, :3]
+            yellow = pixels.reshape(-1, 3)[: len(own), 0].tolist()  # red grows from 0 to 254 on this scale
+            order = own.argsort().tolist()
+            assert [yellow[i] for i in order] == sorted(yellow)
+            assert (yellow[order[0]] == 0) == (own.min() == 0)
+        fills = figure.locator(".live-thumb .live-fill")
+        widths = fills.evaluate_all("all => all.map((fill) => fill.style.width)")
+        assert widths == [f"{round(100 * value)}%" for value in s[1][:30, 16].tolist()]
+    for n, (*_, change, turned) in enumerate(names[:30]):
+        assert not turned
+        expect(figure.locator(".live-row > span").nth(n // 3)).to_have_text(change)
+
+
 # ---- what holds for all of them ---------------------------------------------------------------------------
 
 
@@ -497,7 +681,9 @@ figures["block"]
 %%
 figures["block"].value["tint"]
 %%
-figures["block"].value = figures["block"].value | {"tint": -0.2}"""
+figures["block"].value = figures["block"].value | {"tint": -0.2}
+%%
+figures["scanner"]"""
 
 
 @pytest.fixture(scope="module")
@@ -570,12 +756,18 @@ def test_lab_python_reads_and_sets_the_state(notebook: Watched) -> None:
     expect(light).to_have_attribute("aria-valuetext", "−0.20 warmer")
 
 
+def test_lab_scanner_tells_by_keys_and_mouse_what_the_package_computes(notebook: Watched) -> None:
+    run_cell(notebook.page, 4)
+    work_scanner(notebook.page)
+
+
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_lab_axe_finds_no_violation_in_the_figure(notebook: Watched, theme: str, screenshots: Path) -> None:
     lab.choose_theme(notebook.page, theme)
     notebook.page.wait_for_timeout(500)
     assert pages.violations(notebook.page, ".live") == []
-    figure_of(notebook.page, "block").screenshot(path=screenshots / f"live {theme}.png")
+    for name in ("block", "scanner"):
+        figure_of(notebook.page, name).screenshot(path=screenshots / f"live {name} {theme}.png")
 
 
 def test_lab_asks_nobody_else_and_logs_no_error(notebook: Watched) -> None:
