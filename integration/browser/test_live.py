@@ -5,8 +5,9 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch import Tensor, nn
 
-from integration.browser import lab, pages
+from integration.browser import lab, pages, scanned
 from integration.browser.watching import Watched, watched
-from seblock import blocks, cost, gates, lines, live, photos, scanner, trained
+from seblock import blocks, cost, live, photos, trained
 from seblock.functional import channel_terms, excite, rescale, squeeze
 from seblock.live import figures
 from seblock.plots import png
@@ -403,66 +404,10 @@ def test_painter_gate_by_mouse_and_keys_and_pen_by_keys(seen: Watched) -> None:
     assert said(figure).partition("Pen")[0] != before.partition("Pen")[0]
 
 
-@cache
-def scanned() -> tuple[list[tuple[str, str, bool]], list[Tensor], Tensor, list[Tensor]]:
-    """The scanner's lines: (text, change, turned), images, probabilities, and for each block all gates."""
-    changed = {line.text: figures.line_changes(line) for line in figures.PLAIN_LINES}
-    names = [
-        (text, change, turned)
-        for turned in (False, True)
-        for change in changed["fresh coffee"]
-        for text in changed
-    ]
-    images = [lines.draw(changed[text][change]) for text, change, _ in names]
-    images = [lines.turn(image) if turned else image for image, (*_, turned) in zip(images, names)]
-    network, x = scanner.load(), scanner.pack(images)
-    recorded = gates.record(network, x.split(20), scanner.gate_names())
-    return names, images, scanner.answer(network, x), [s.float() for s in recorded.s.values()]
-
-
 def scanner_told(text: str, change: str, turned: bool, block: int, gate: int) -> str:
-    """What the figure says of a line and a gate; in hundredths, of equal lines the first one first."""
-    names, _, answers, s = scanned()
-    n, total = names.index((text, change, turned)), len(names)
-
-    def called(at: int) -> str:
-        return names[at][1] + (", turned" if names[at][2] else "")
-
-    p = float(answers[n])
-    says = f"“turned”, {100 * p:.0f} %" if p > 0.5 else f"“upright”, {100 * (1 - p):.0f} %"
-    sentence = f"“{text}”, {called(n)}: the network says {says}, which is "
-    sentence += "right. " if (p > 0.5) == turned else "wrong. "
-    if (change, turned) == ("as it is", False):
-        sentence += "The other lines with these words are compared with it. "
-    else:
-        plain = [names.index((each.text, "as it is", False)) for each in figures.PLAIN_LINES]
-        away = []
-        for of_block in s:
-            own = of_block[plain]
-            far = (of_block[n] - of_block[names.index((text, "as it is", False))]).square().mean().sqrt()
-            another = [(own[i] - own[j]).square().mean().sqrt() for i, j in ((0, 1), (1, 2), (2, 0))]
-            away.append(float(100 * far / sum(another) * 3))
-        most = max(range(9), key=lambda k: away[k])
-        sentence += f"Its gates differ most in block {most + 1} from those of the same words as they are: "
-        sentence += f"by {away[most]:.0f} % of the way to another line’s. "
-        sentence += f"Block by block: {', '.join(f'{value:.0f}' for value in away)}. "
-    values = (100 * s[block - 1][:, gate - 1]).round().int().tolist()
-    sentence += f"Block {block}, gate {gate} is {values[n] / 100:.2f} here. It is "
-    ends = []
-    for title, sign in (("open widest", -1), ("open least", 1)):
-        shown = sorted(range(total), key=lambda at: sign * values[at])[:4]
-        last = values[shown[-1]]
-        changes = [called(at) for at in shown]
-        counted = [
-            f"{changes.count(name)} × “{name}”" if changes.count(name) > 1 else f"“{name}”"
-            for name in dict.fromkeys(changes)
-        ]
-        more = values.count(last) - [values[at] for at in shown].count(last)
-        others = f", and {more} more at {last / 100:.2f}" if more else ""
-        ends.append(
-            f"{title}, {values[shown[0]] / 100:.2f} to {last / 100:.2f}, for {', '.join(counted)}{others}"
-        )
-    return sentence + "; ".join(ends) + "."
+    """What the figure says of a line and a gate."""
+    line = scanned.scanned()[0].index((text, change, False))
+    return scanned.sentence({"line": line, "turned": turned, "block": block, "gate": gate, "over": None})
 
 
 def line_of(figure: Locator, text: str, change: str, turned: bool = False) -> Locator:
@@ -477,10 +422,10 @@ def point_at_gate(figure: Locator, block: int, gate: int) -> dict[str, float]:
     box = strip.bounding_box()
     assert box
     row, column = divmod(gate - 1, 32)
-    rows = -(-scanned()[3][block - 1].shape[1] // 32)
-    return {
-        "x": box["x"] + box["width"] * (column + 0.5) / 32,
-        "y": box["y"] + box["height"] * (row + 0.5) / rows,
+    rows = -(-scanned.scanned()[3][block - 1].shape[1] // 32)
+    return {  # a gate is 12 pixels wide, and there are 3 around all of them
+        "x": box["x"] + box["width"] * (3 + 12 * column + 6) / (12 * 32 + 6),
+        "y": box["y"] + box["height"] * (3 + 12 * row + 6) / (12 * rows + 6),
     }
 
 
@@ -540,6 +485,26 @@ def test_scanner_tells_by_keys_and_mouse_what_the_package_computes(seen: Watched
     work_scanner(seen.page)
 
 
+def test_scanner_tells_of_any_line_and_gate(seen: Watched) -> None:
+    figure, draw = figure_of(seen.page, "scanner"), Random(0)
+    names, _, _, s = scanned.scanned()
+    for _ in range(12):
+        text, change, turned = draw.choice(names)
+        block = draw.randint(1, 9)
+        gate = draw.randint(1, s[block - 1].shape[1])
+        figure.get_by_role("checkbox", name="turned").set_checked(turned)
+        said(figure)  # only now are the lines called turned
+        line_of(figure, text, change, turned).check()
+        figure.get_by_role("slider", name="SE block").fill(str(block))
+        said(figure)  # only now goes the other slider so far
+        figure.get_by_role("slider", name="gate").fill(str(gate))
+        seen.page.mouse.move(0, 0)
+        assert said(figure) == scanner_told(text, change, turned, block, gate)
+        values = figure.locator(".live-strip .live-value").all_inner_texts()
+        far = scanned.away(names.index((text, change, turned)))
+        assert values == [f"{value:.0f} %" for value in far]
+
+
 def test_scanner_answers_a_finger(chromium: Browser, home: str) -> None:
     for touched in opened(chromium, home, viewport=PHONE, has_touch=True, is_mobile=True):
         figure = figure_of(touched.page, "scanner")
@@ -557,7 +522,7 @@ def test_scanner_answers_a_finger(chromium: Browser, home: str) -> None:
 def test_scanner_draws_what_the_package_computes(seen: Watched) -> None:
     """Its lines, in fewer steps of brightness; the gates' colours; all bars."""
     figure = figure_of(seen.page, "scanner")
-    names, images, _, s = scanned()
+    names, images, _, s = scanned.scanned()
     read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
     for n in (0, 8, 13, 15, 29):
         text, change, _ = names[n]
@@ -572,8 +537,8 @@ def test_scanner_draws_what_the_package_computes(seen: Watched) -> None:
             own = (100 * s[block - 1][n]).round()
             ends = f"{float(own.min()) / 100:.2f} to {float(own.max()) / 100:.2f}"
             expect(canvas).to_have_attribute("aria-label", f"block {block}: {len(own)} gates, {ends}")
-            high = -(-len(own) // 32) * 12
-            pixels = torch.tensor(canvas.evaluate(read)).view(high, 384, 4)[6::12, 6::12, :3]
+            high = -(-len(own) // 32) * 12 + 6
+            pixels = torch.tensor(canvas.evaluate(read)).view(high, 390, 4)[9:-3:12, 9:-3:12, :3]
             yellow = pixels.reshape(-1, 3)[: len(own), 0].tolist()  # red grows from 0 to 254 on this scale
             order = own.argsort().tolist()
             assert [yellow[i] for i in order] == sorted(yellow)
@@ -649,6 +614,23 @@ def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
     page.goto(f"http://{home}/index.html")
     page.wait_for_timeout(1000)
     assert page.locator("img.live-is-block").is_visible()
+    page.close()
+
+
+def test_a_click_in_a_figure_follows_no_link(chromium: Browser, site: Path, home: str) -> None:
+    """Sphinx makes a picture that it scales a link to its file; the figure takes the place of both."""
+    image = (
+        f'<a href="cost.png"><img alt="costs" class="{live.classes("cost")}" src="cost.png" width="700"></a>'
+    )
+    (site / "linked.html").write_text(PAGE.format(image), encoding="utf-8")
+    page = chromium.new_page(viewport=PROJECTOR)
+    page.goto(f"http://{home}/linked.html")
+    figure = figure_of(page, "cost")
+    figure.locator("table").first.click()
+    figure.get_by_role("slider", name="stage").click()
+    assert said(figure)
+    assert page.url.endswith("linked.html")
+    assert page.locator("a").count() == 0
     page.close()
 
 

@@ -8,7 +8,8 @@ function extremes(values, count) {
 
 FIGURES.scanner = async (given, put) => {
   const { texts, changes, blocks, height, width, known } = given.settings;
-  const EACH = 4, ACROSS = 32, CELL = 12, FULL = 400; // lines a list, gates a row, pixels a gate, per cent a bar
+  const EACH = 4, ACROSS = 32, FULL = 400; // lines a list, gates a row, per cent a bar
+  const CELL = 12, EDGE = 3; // a gate's pixels, and room around all for the frame of a gate
   const upright = texts.length * changes.length, size = given.gates.shape[1];
   const starts = blocks.map((_, k) => blocks.slice(0, k).reduce((sum, n) => sum + n, 0));
   const sheet = await createImageBitmap(new Blob([given.lines]), { colorSpaceConversion: "none" });
@@ -28,7 +29,7 @@ FIGURES.scanner = async (given, put) => {
   /** Show something for as long as a mouse or pen is above an element: on(event) says what, null for nothing. */
   const above = (element, on) => {
     for (const kind of ["pointerenter", "pointermove"])
-      element.addEventListener(kind, (event) => { if (event.pointerType !== "touch" && !event.buttons) put({ over: on(event) }); });
+      element.addEventListener(kind, (event) => { if (event.pointerType !== "touch") put({ over: on(event) }); });
     element.addEventListener("pointerleave", () => put({ over: null }));
   };
 
@@ -46,14 +47,16 @@ FIGURES.scanner = async (given, put) => {
     ...thumbs.slice(i * texts.length, (i + 1) * texts.length).map(({ element }) => element)));
 
   const strips = blocks.map((count, k) => {
-    const canvas = h("canvas", { width: ACROSS * CELL, height: Math.ceil(count / ACROSS) * CELL, role: "img" });
+    const canvas = h("canvas", { width: ACROSS * CELL + 2 * EDGE, height: Math.ceil(count / ACROSS) * CELL + 2 * EDGE, role: "img" });
     const fill = h("div", { className: "live-fill" }), value = h("span", { className: "live-value" });
-    const pick = (x, y) => {
-      const c = Math.floor(y * Math.ceil(count / ACROSS)) * ACROSS + Math.floor(x * ACROSS);
+    const cell = (at, size) => Math.min(Math.max(Math.floor((at * size - EDGE) / CELL), 0), (size - 2 * EDGE) / CELL - 1);
+    const pick = ({ offsetX, offsetY }) => {
+      const row = cell(offsetY / canvas.offsetHeight, canvas.height), column = cell(offsetX / canvas.offsetWidth, canvas.width);
+      const c = row * ACROSS + column;
       return c < count ? { block: k + 1, gate: c + 1 } : null;
     };
-    drag(canvas, (x, y) => put({ ...pick(x, y), over: null }));
-    above(canvas, ({ offsetX, offsetY }) => pick(offsetX / canvas.offsetWidth, offsetY / canvas.offsetHeight));
+    canvas.addEventListener("click", (event) => put({ ...pick(event), over: null }));
+    above(canvas, pick);
     const bar = h("div", { className: "live-track", "aria-hidden": "true" }, fill);
     return { canvas, fill, value, element: h("div", { className: "live-strip" }, h("span", {}, String(k + 1)), canvas, bar, value) };
   });
@@ -62,7 +65,7 @@ FIGURES.scanner = async (given, put) => {
   const gate = slider("gate", { min: 1, max: blocks[0], step: 1, told: String }, (to) => put({ gate: to }));
   const jumps = known.map(([k, c]) => button(`block ${k}, gate ${c}`, () => put({ block: k, gate: c })));
   const lists = Object.entries({ widest: "open widest", least: "open least" }).map(([end, title]) => {
-    const caption = h("figcaption"), now = [];
+    const caption = h("p", { className: "live-note" }), now = [];
     const buttons = Array.from({ length: EACH }, (_, i) => {
       const canvas = picture(), told = h("span");
       const choose = () => ({ line: now[i] % upright, turned: now[i] >= upright });
@@ -72,7 +75,7 @@ FIGURES.scanner = async (given, put) => {
       return { canvas, told, element };
     });
     const list = h("ul", {}, ...buttons.map(({ element }) => h("li", {}, element)));
-    return { end, title, caption, now, buttons, element: h("figure", {}, caption, list) };
+    return { end, title, caption, now, buttons, element: h("div", {}, caption, list) };
   });
 
   const update = (state) => {
@@ -92,14 +95,14 @@ FIGURES.scanner = async (given, put) => {
     });
     strips.forEach(({ canvas, fill, value }, b) => {
       const from = n * size + starts[b], own = given.gates.subarray(from, from + blocks[b]), context = canvas.getContext("2d");
-      const corner = (i) => [(i % ACROSS) * CELL, Math.floor(i / ACROSS) * CELL];
+      const corner = (i) => [EDGE + (i % ACROSS) * CELL, EDGE + Math.floor(i / ACROSS) * CELL];
       context.clearRect(0, 0, canvas.width, canvas.height);
       own.forEach((s, i) => { context.fillStyle = colours[s]; context.fillRect(...corner(i), CELL, CELL); });
       if (b === k - 1)
-        for (const [strokeStyle, lineWidth] of [["white", 5], ["black", 2]]) {
-          Object.assign(context, { strokeStyle, lineWidth });
+        for (const [strokeStyle, out] of [["white", -1], ["black", 1.5]]) {
+          Object.assign(context, { strokeStyle, lineWidth: 3 });
           const [x, y] = corner(c - 1);
-          context.strokeRect(x + 1, y + 1, CELL - 2, CELL - 2);
+          context.strokeRect(x - out, y - out, CELL + 2 * out, CELL + 2 * out);
         }
       canvas.setAttribute("aria-label", `block ${b + 1}: ${own.length} gates, ${number(Math.min(...own) / 100)} to ${number(Math.max(...own) / 100)}`);
       fill.style.width = `${Math.min(100, 100 * away[b] / FULL)}%`;
@@ -127,11 +130,11 @@ FIGURES.scanner = async (given, put) => {
       `Block ${k}, gate ${c} is ${told(n)} here. It is ${ends.join("; ")}.`;
   };
   const fieldset = h("fieldset", { className: "live-lines" }, h("legend", {}, "Lines: point at one, click to keep it. Bars: the chosen gate"), turn.element, ...rows);
-  const legend = h("figcaption", {}, "The line’s gates, block by block: dark blue is shut, yellow open. Point at one, click to keep it. Bars: how far they are from those of the same words as they are; mark: as far as another line’s, 100 %");
+  const legend = h("p", { className: "live-note" }, "The line’s gates in nine blocks, dark blue shut, yellow open: point at one, click to keep it. Bars: how far they are from those of the same words as they are; mark: as far as another line’s");
   return {
     parts: [
-      h("div", { className: "live-top" }, fieldset, h("figure", { className: "live-strips" }, legend, ...strips.map(({ element }) => element))),
-      h("div", { className: "live-controls" }, block.element, gate.element, ...jumps),
+      h("div", { className: "live-top" }, fieldset, h("div", {}, legend, ...strips.map(({ element }) => element),
+        h("div", { className: "live-controls" }, block.element, gate.element, ...jumps))),
       h("div", { className: "live-ends" }, ...lists.map(({ element }) => element)),
     ],
     update,
