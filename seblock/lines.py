@@ -210,9 +210,9 @@ PLAIN: dict[str, Any] = {
 """Dark grey on light grey, sharp, neither bold nor italic."""
 
 
-def variants(line: Line) -> dict[str, Tensor]:
-    """The images of a plain line, and of the same line with one thing changed at a time, by its name."""
-    changed = {
+def changes(line: Line) -> dict[str, Line]:
+    """A plain line, and the same line with one thing changed at a time, by its name."""
+    return {
         "as it is": line,
         "half the contrast": replace(line, contrast=line.contrast / 2),
         "blurred": replace(line, blur=1.5),
@@ -223,7 +223,11 @@ def variants(line: Line) -> dict[str, Tensor]:
         "CAPITALS": replace(line, text=line.text.upper()),
         "twice the text": replace(line, text=f"{line.text} {line.text}"),
     }
-    images = {name: draw(each) for name, each in changed.items()}
+
+
+def variants(line: Line) -> dict[str, Tensor]:
+    """The images of a plain line with all its `changes`, and turned."""
+    images = {name: draw(each) for name, each in changes(line).items()}
     return images | {"turned": turn(images["as it is"])}
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load
 
-from seblock import live, photos
+from seblock import gates, lines, live, photos, scanner
 from seblock.live import figures
 
 KILO = 1000
@@ -126,3 +126,49 @@ def test_settings_travel_with_the_tensors(tmp_path: Path) -> None:
         settings = json.loads(file.metadata()["settings"])
     assert settings["figure"] == "block"
     assert settings["names"] == list(photos.CHANNELS)
+
+
+def test_scanner_s_gates_are_the_network_s() -> None:
+    """In hundredths; and the distances those of notebook 11."""
+    given, names = load(live.pack("scanner")), scanner.gate_names()
+    network = scanner.load()
+    by_line = [figures.line_changes(line) for line in figures.PLAIN_LINES]
+    images = [lines.draw(changed[name]) for name in by_line[0] for changed in by_line]
+    x = scanner.pack(images + [lines.turn(image) for image in images])
+    assert len(x) == 60
+    torch.testing.assert_close(given["answers"], scanner.answer(network, x), atol=1e-5, rtol=0)
+    recorded = gates.record(network, [x], names)
+    s = torch.cat([recorded.s[name].float() for name in names], dim=1)
+    assert float((given["gates"] / 100 - s).abs().max()) <= 0.0051
+    own = recorded.s[names[4]][:3].float()
+    another = torch.stack([(own[i] - own[j]).square().mean().sqrt() for i, j in ((0, 1), (1, 2), (2, 0))])
+    for n in (0, 5, 31, 59):
+        far = (recorded.s[names[4]][n].float() - own[n % 3]).square().mean().sqrt() / another.mean()
+        torch.testing.assert_close(given["moved"][n, 4], 100 * far, atol=1e-5, rtol=1e-5)
+
+
+def test_scanner_s_lines_lose_only_steps_of_brightness() -> None:
+    file = io.BytesIO(load(live.pack("scanner"))["lines"].numpy().tobytes())
+    sheet = torch.from_numpy(np.asarray(Image.open(file)).copy()).permute(2, 0, 1) / 255
+    images = figures.record_scanner().images[:30]
+    for shown, image in zip(sheet.split(lines.HEIGHT, dim=1), images, strict=True):
+        step = float(image.max() - image.min()) / figures.STEPS
+        assert float((shown - image).abs().max()) <= step / 2 + 1 / 255
+
+
+def test_scanner_s_lines_tell_the_story_of_notebook_11() -> None:
+    """Contrast in blocks 1 and 2, the letters in the middle, the direction last; and a line that is hard."""
+    recorded, names = figures.record_scanner(), list(figures.line_changes(figures.PLAIN_LINES[0]))
+    moved = recorded.moved.view(2, len(names), 3, 9).mean(2)
+    most = {name: int(moved[0, i].argmax()) + 1 for i, name in enumerate(names)}
+    assert most["half the contrast"] <= 2
+    assert most["a fifth of the contrast"] == 2
+    assert most["italic"] == 3
+    assert most["twice the text"] == 7
+    assert int(moved[1, 0].argmax()) + 1 == 9
+    wrong = (recorded.answers.view(2, -1, 3) > 0.5) != torch.tensor([False, True])[:, None, None]
+    assert wrong.sum() == 4
+    assert wrong.nonzero()[:, [0, 2]].unique(dim=0).tolist() == [[1, 2]]  # "push or pull", turned
+    block_1 = recorded.s[scanner.gate_names()[0]].view(2, len(names), 3, -1).mean(2)
+    steps = block_1[:, [names.index(n) for n in ("as it is", "half the contrast", "a fifth of the contrast")]]
+    assert bool(((steps.diff(dim=1) > 0).all(1) | (steps.diff(dim=1) < 0).all(1)).all())  # every gate follows

@@ -18,10 +18,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch import Tensor
 
-from integration.browser import lab, pages, told
+from integration.browser import lab, pages, scanned, told
 from integration.browser.watching import WHOLE, Watched, watched
 from seblock import blocks, cost, live, photos, trained
 from seblock.functional import excite, rescale, squeeze
+from seblock.live import figures
 from seblock.plots import png
 from seblock.puzzles import painter
 
@@ -541,6 +542,153 @@ def test_gates_are_hidden_until_the_reader_asks_for_them(chromium: Browser, home
     page.close()
 
 
+def scanner_told(text: str, change: str, turned: bool, block: int, gate: int) -> str:
+    """What the figure says of a line and a gate."""
+    line = scanned.scanned()[0].index((text, change, False))
+    return scanned.sentence({"line": line, "turned": turned, "block": block, "gate": gate, "over": None})
+
+
+def line_of(figure: Locator, text: str, change: str, turned: bool = False) -> Locator:
+    """The button of a line."""
+    return figure.get_by_role("radio", name=f"“{text}”, {change}{', turned' * turned}", exact=True)
+
+
+def point_at_gate(figure: Locator, block: int, gate: int) -> dict[str, float]:
+    """Where on its canvas a gate is."""
+    strip = figure.locator(".live-strip canvas").nth(block - 1)
+    strip.scroll_into_view_if_needed()
+    box = strip.bounding_box()
+    assert box
+    row, column = divmod(gate - 1, 32)
+    rows = -(-scanned.scanned()[3][block - 1].shape[1] // 32)
+    return {  # a gate is 12 pixels wide, and there are 3 around all of them
+        "x": box["x"] + box["width"] * (3 + 12 * column + 6) / (12 * 32 + 6),
+        "y": box["y"] + box["height"] * (3 + 12 * row + 6) / (12 * rows + 6),
+    }
+
+
+def work_scanner(page: Page) -> None:
+    """Its controls by keyboard and by mouse, on whatever page it is."""
+    figure = figure_of(page, "scanner")
+    figure.get_by_role("button", name="Reset").press("Enter")
+    start = ("wooden bridge", "as it is", False, 2, 17)
+    assert said(figure) == scanner_told(*start)
+    # keys
+    line_of(figure, "wooden bridge", "as it is").press("ArrowLeft")  # from the first to the last
+    assert said(figure) == scanner_told("push or pull", "twice the text", False, 2, 17)
+    turned = figure.get_by_role("checkbox", name="turned by 180°")
+    turned.press("Space")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 2, 17)
+    assert ", which is wrong." in said(figure)
+    block, gate = (figure.get_by_role("slider", name=name) for name in ("SE block", "gate"))
+    gate.press("End")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 2, 32)
+    block.press("End")
+    gate.press("End")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 9, 200)
+    figure.get_by_role("button", name="block 9, gate 111").press("Enter")
+    assert said(figure) == scanner_told("push or pull", "twice the text", True, 9, 111)
+    first = figure.locator(".live-ends").get_by_role("button").first  # open widest for the fresh coffee
+    expect(first).to_have_accessible_name(re.compile("^“wooden bridge” 0.86 CAPITALS$"))
+    first.press("Enter")
+    assert said(figure) == scanner_told("wooden bridge", "CAPITALS", False, 9, 111)
+    expect(line_of(figure, "wooden bridge", "CAPITALS")).to_be_checked()
+    expect(turned).not_to_be_checked()
+    # mouse: what it points at is shown for as long as it does, and kept by a click
+    italic = line_of(figure, "fresh coffee", "italic")
+    italic.hover()
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("wooden bridge", "CAPITALS", False, 9, 111)
+    italic.click()
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.move(**point_at_gate(figure, 3, 26))
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 3, 26)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 9, 111)
+    page.mouse.click(**point_at_gate(figure, 8, 200))
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", False, 8, 200)
+    turned.click()
+    figure.locator(".live-ends").get_by_role("button").last.hover()
+    assert said(figure) != scanner_told("fresh coffee", "italic", True, 8, 200)
+    page.mouse.move(0, 0)
+    assert said(figure) == scanner_told("fresh coffee", "italic", True, 8, 200)
+    figure.get_by_role("button", name="Reset").click()
+    assert said(figure) == scanner_told(*start)
+
+
+def test_scanner_tells_by_keys_and_mouse_what_the_package_computes(seen: Watched) -> None:
+    work_scanner(seen.page)
+
+
+def test_scanner_tells_of_any_line_and_gate(seen: Watched) -> None:
+    figure, draw = figure_of(seen.page, "scanner"), Random(0)
+    names, _, _, s = scanned.scanned()
+    for _ in range(12):
+        text, change, turned = draw.choice(names)
+        block = draw.randint(1, 9)
+        gate = draw.randint(1, s[block - 1].shape[1])
+        figure.get_by_role("checkbox", name="turned").set_checked(turned)
+        said(figure)  # only now are the lines called turned
+        line_of(figure, text, change, turned).check()
+        figure.get_by_role("slider", name="SE block").fill(str(block))
+        said(figure)  # only now goes the other slider so far
+        figure.get_by_role("slider", name="gate").fill(str(gate))
+        seen.page.mouse.move(0, 0)
+        assert said(figure) == scanner_told(text, change, turned, block, gate)
+        values = figure.locator(".live-strip .live-value").all_inner_texts()
+        far = scanned.away(names.index((text, change, turned)))
+        assert values == [f"{value:.0f} %" for value in far]
+
+
+def test_scanner_answers_a_finger(chromium: Browser, home: str) -> None:
+    for touched in opened(chromium, home, viewport=PHONE, has_touch=True, is_mobile=True):
+        figure = figure_of(touched.page, "scanner")
+        line_of(figure, "push or pull", "blurred").tap()
+        assert said(figure) == scanner_told("push or pull", "blurred", False, 2, 17)
+        touched.page.touchscreen.tap(**point_at_gate(figure, 1, 8))
+        assert said(figure) == scanner_told("push or pull", "blurred", False, 1, 8)
+        figure.get_by_role("button", name="block 8, gate 24").tap()
+        figure.get_by_role("checkbox", name="turned").tap()
+        assert said(figure) == scanner_told("push or pull", "blurred", True, 8, 24)
+        figure.locator(".live-ends").get_by_role("button").first.tap()
+        assert said(figure) != scanner_told("push or pull", "blurred", True, 8, 24)
+
+
+def test_scanner_draws_what_the_package_computes(seen: Watched) -> None:
+    """Its lines, in fewer steps of brightness; the gates' colours; all bars."""
+    figure = figure_of(seen.page, "scanner")
+    names, images, _, s = scanned.scanned()
+    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+    for n in (0, 8, 13, 15, 29):
+        text, change, _ = names[n]
+        line_of(figure, text, change).check()
+        canvas = figure.locator(".live-thumb canvas").nth(n)
+        drawn = torch.tensor(canvas.evaluate(read)).view(48, 192, 4)[:, :, :3].permute(2, 0, 1) / 255
+        step = float(images[n].max() - images[n].min()) / figures.STEPS
+        assert float((drawn - images[n]).abs().max()) <= step / 2 + 1 / 255
+        said(figure)
+        for block in (1, 9):
+            canvas = figure.locator(".live-strip canvas").nth(block - 1)
+            own = (100 * s[block - 1][n]).round()
+            ends = f"{float(own.min()) / 100:.2f} to {float(own.max()) / 100:.2f}"
+            expect(canvas).to_have_attribute("aria-label", f"block {block}: {len(own)} gates, {ends}")
+            high = -(-len(own) // 32) * 12 + 6
+            pixels = torch.tensor(canvas.evaluate(read)).view(high, 390, 4)[9:-3:12, 9:-3:12, :3]
+            yellow = pixels.reshape(-1, 3)[: len(own), 0].tolist()  # red grows from 0 to 254 on this scale
+            order = own.argsort().tolist()
+            assert [yellow[i] for i in order] == sorted(yellow)
+            assert (yellow[order[0]] == 0) == (own.min() == 0)
+        fills = figure.locator(".live-thumb .live-fill")
+        widths = fills.evaluate_all("all => all.map((fill) => fill.style.width)")
+        assert widths == [f"{round(100 * value)}%" for value in s[1][:30, 16].tolist()]
+    for n, (*_, change, turned) in enumerate(names[:30]):
+        assert not turned
+        expect(figure.locator(".live-row > span").nth(n // 3)).to_have_text(change)
+
+
 # ---- what holds for all of them ---------------------------------------------------------------------------
 
 
@@ -640,6 +788,23 @@ def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
     page.goto(f"http://{home}/index.html")
     page.wait_for_timeout(1000)
     assert page.locator("img.live-is-block").is_visible()
+    page.close()
+
+
+def test_a_click_in_a_figure_follows_no_link(chromium: Browser, site: Path, home: str) -> None:
+    """Sphinx makes a picture that it scales a link to its file; the figure takes the place of both."""
+    image = (
+        f'<a href="cost.png"><img alt="costs" class="{live.classes("cost")}" src="cost.png" width="700"></a>'
+    )
+    (site / "linked.html").write_text(PAGE.format(image), encoding="utf-8")
+    page = chromium.new_page(viewport=PROJECTOR)
+    page.goto(f"http://{home}/linked.html")
+    figure = figure_of(page, "cost")
+    figure.locator("table").first.click()
+    figure.get_by_role("slider", name="stage").click()
+    assert said(figure)
+    assert page.url.endswith("linked.html")
+    assert page.locator("a").count() == 0
     page.close()
 
 
@@ -769,6 +934,10 @@ def test_lab_python_reads_and_sets_the_state(notebook: Watched) -> None:
     run_cell(notebook.page, BLOCK + 2)
     expect(light).to_have_attribute("aria-valuetext", "−0.20 warmer")
     assert wrong(figure, "block") == []
+
+
+def test_lab_scanner_tells_by_keys_and_mouse_what_the_package_computes(notebook: Watched) -> None:
+    work_scanner(notebook.page)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 STYLE = HERE / "live.css"
 EXPORTED = (
     "{ render, unpack, pixels, convolve, squeeze, excite, rescale, "
-    "changed, shuffled, features, products, costs, puzzle, paint }"
+    "changed, shuffled, features, products, costs, puzzle, paint, extremes }"
 )
 """What the module gives to others: `render` to anywidget and the page, the rest to tests."""
 

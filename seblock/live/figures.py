@@ -3,6 +3,7 @@
 import functools
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from seblock import networks, photos, trained
+from seblock import gates, lines, networks, photos, scanner, trained
 from seblock.blocks import SqEx
 from seblock.cost import se_parameters
 from seblock.functional import channel_terms, excite, squeeze
@@ -168,10 +169,114 @@ def painter_picture() -> Picture:
         return start.painted(puzzle, (0, 1), {"with SE": with_se(puzzle.x), "plain": plain(puzzle.x)})
 
 
+PLAIN_LINES = (
+    lines.Line("wooden bridge", "sans", **lines.PLAIN),
+    lines.Line("fresh coffee", "serif", **lines.PLAIN),
+    lines.Line("push or pull", "mono", **lines.PLAIN),
+)
+"""The lines of the scanner's figure, each of them with all `line_changes`."""
+STEPS = 15
+"""From the darkest to the lightest value of an image in the scanner's figure; more would take more bytes."""
+
+
+def line_changes(line: lines.Line) -> dict[str, lines.Line]:
+    """A plain line, and the same with one thing changed at a time; one contrast more than `lines.changes`."""
+    changed = lines.changes(line)
+    return {
+        "as it is": line,
+        "half the contrast": changed["half the contrast"],
+        "a fifth of the contrast": replace(line, contrast=line.contrast / 5),
+    } | changed
+
+
+class Recorded(NamedTuple):
+    """What the scanner's network made of 30 lines, upright and then turned; a change's are neighbours."""
+
+    images: list[Tensor]
+    """(3, 48, 192) each."""
+    s: dict[str, Tensor]
+    """By the block's name its gates, (N, C)."""
+    answers: Tensor
+    """The probability that each line is turned, (N,)."""
+    moved: Tensor
+    """How far each block's gates are from those of the same words as they are, upright: (N, blocks).
+
+    In per cent of the way to another plain line's gates, as notebook 11 counts it.
+    """
+
+
+@functools.cache
+def record_scanner() -> Recorded:
+    """The gates of the lines of the scanner's figure."""
+    network, names = scanner.load(), scanner.gate_names()
+    by_line = [line_changes(line).values() for line in PLAIN_LINES]
+    images = lines.both_ways(line for change in zip(*by_line, strict=True) for line in change)
+    x = scanner.pack(images)
+    s = {name: each.float() for name, each in gates.record(network, x.split(20), names).s.items()}
+    plain = len(PLAIN_LINES)
+    moved = []
+    for each in s.values():
+        own = each[:plain]
+        far = (each - own.repeat(len(each) // plain, 1)).square().mean(1).sqrt()
+        moved.append(100 * far / (own - own.roll(1, 0)).square().mean(1).sqrt().mean())
+    return Recorded(images, s, scanner.answer(network, x), torch.stack(moved, dim=1))
+
+
+@functools.cache
+def line_file() -> Tensor:
+    """The upright lines of the scanner's figure, one below the other, as a file that a browser opens."""
+    images = record_scanner().images
+    upright = torch.cat(images[: len(images) // 2], dim=1).unflatten(1, (-1, lines.HEIGHT))
+    low, high = (end(upright, dim=(0, 2, 3), keepdim=True) for end in (torch.amin, torch.amax))
+    few = low + (high - low) * ((upright - low) / (high - low) * STEPS).round() / STEPS
+    return webp(few.flatten(1, 2))
+
+
+def scanner_figure() -> Given:
+    """The gates of a text scanner's network, recorded; gates in hundredths."""
+    recorded = record_scanner()
+    settings = {
+        "label": "Gates of a text scanner's network",
+        "value": {"line": 0, "turned": False, "block": 2, "gate": 17, "over": None},
+        "texts": [line.text for line in PLAIN_LINES],
+        "changes": list(line_changes(PLAIN_LINES[0])),
+        "blocks": [each.shape[1] for each in recorded.s.values()],
+        "height": lines.HEIGHT,
+        "width": lines.WIDTH,
+        "known": [(2, 17), (3, 26), (8, 24), (9, 111)],  # which notebook 11 looks at
+    }
+    hundredths = (100 * torch.cat(list(recorded.s.values()), dim=1)).round().to(torch.uint8)
+    return Given(
+        settings,
+        {
+            "lines": line_file(),
+            "gates": hundredths,
+            "answers": recorded.answers,
+            "moved": recorded.moved,
+        },
+    )
+
+
+def scanner_picture() -> Picture:
+    """Four gates, and four changes of which each moves one of them."""
+    from seblock.plots import scanner as plots
+
+    recorded, settings = record_scanner(), scanner_figure().settings
+    s, changes = list(recorded.s.values()), settings["changes"]
+    shown = ["as it is", "a fifth of the contrast", "italic", "twice the text"]
+    rows = [changes.index(change) for change in shown]
+    values = {
+        f"block {k}, gate {c}": s[k - 1][:, c - 1].view(2, len(changes), -1)[:, rows]
+        for k, c in settings["known"]
+    }
+    return plots.by_change(values, shown)
+
+
 FIGURES: Mapping[str, tuple[Callable[[], Given], Callable[[], Picture]]] = {
     "block": (block, block_picture),
     "terms": (terms, terms_picture),
     "cost": (cost, cost_picture),
     "painter": (painter, painter_picture),
+    "scanner": (scanner_figure, scanner_picture),
 }
 """By name: what the figure is given, and its picture for a page that has no notebook."""

@@ -22,6 +22,7 @@
       await seblock.render({ model: model({ data: new DataView(bytes.buffer), value }), el });
       image.after(el);
       image.classList.add("live-off");
+      image.closest("a")?.replaceWith(image, el); // a link to the picture, which every click would follow
     } catch (error) {
       console.warn("A live figure could not be shown; its picture stays.", error);
     }

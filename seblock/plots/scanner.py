@@ -26,16 +26,16 @@ from seblock.plots.toolkit import (
 
 PAGE = 0.88
 """The grey of what is no line in a figure: the white of the page would look like paper."""
-LEVELS = 5
+LEVELS = 4
 
 
-def show_line(ax: Axes, line: Tensor, title: str = "") -> None:
+def show_line(ax: Axes, line: Tensor, title: str = "", levels: int = LEVELS) -> None:
     """A line's image, (3, 48, w), at the left of the space that the widest would take.
 
-    In `LEVELS` steps from its darkest to its lightest value: the eye sees no more, and the file stays small.
+    In so many steps from its darkest to its lightest value: the eye sees no more, and the file stays small.
     """
     low, high = line.min(), line.max()
-    line = low + (high - low) * ((line - low) / (high - low) * LEVELS).round() / LEVELS
+    line = low + (high - low) * ((line - low) / (high - low) * levels).round() / levels
     whole = torch.full((3, HEIGHT, WIDTH), PAGE)
     whole[:, :, : line.shape[2]] = line
     image(ax, whole, title)
@@ -91,7 +91,7 @@ def moves(images: Mapping[str, Tensor], moved: Mapping[str, Sequence[float]]) ->
     figure.clear()
     grid = figure.add_gridspec(len(moved), 2, width_ratios=[1, 3.9])
     for n, name in enumerate(moved):
-        show_line(figure.add_subplot(grid[n, 0]), images[name])
+        show_line(figure.add_subplot(grid[n, 0]), images[name], levels=3)  # they are small
     ax = figure.add_subplot(grid[:, 1])
     values = torch.tensor([list(row) for row in moved.values()])
     ax.imshow(values.numpy(), cmap="Blues", vmin=0, vmax=150, aspect="auto")
@@ -131,6 +131,31 @@ def extremes(images: Sequence[Tensor], gates: Mapping[str, Tensor], each: int = 
         figure,
         "Above, the lines for which a gate is open widest; below, those for which it is open least. "
         f"{'; '.join(told)}.",
+    )
+
+
+@styled
+def by_change(gates: Mapping[str, Tensor], changes: Sequence[str]) -> Picture:
+    """Some single gates, a panel each: their values for lines that were changed, a row for each change.
+
+    gates: by the gate's name its values, (2, changes, lines), for upright lines and then for the same turned.
+    """
+    figure, axes = canvas(1, len(gates), 1.6 + 0.4 * len(changes), sharey=True)
+    told = []
+    for ax, (name, s) in zip(axes[0], gates.items(), strict=True):
+        for values, colour, shift in ((s[0], BLUE, -0.2), (s[1], RED, 0.2)):
+            for y, row in enumerate(values.tolist()):
+                ax.plot(row, [y + shift] * len(row), "|", color=colour, markersize=11, markeredgewidth=3)
+        ax.set(xlim=(-0.05, 1.05), title=name)
+        ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        means = zip(changes, s[0].mean(1), s[1].mean(1), strict=True)
+        each = (f"{change} {rounded(one)}, turned {rounded(other)}" for change, one, other in means)
+        told.append(f"{name}: {'; '.join(each)}")
+    axes[0, 0].set_yticks(range(len(changes)), changes)
+    axes[0, 0].set_ylim(len(changes) - 0.5, -0.5)
+    figure.supxlabel("gate; blue: upright lines, orange: the same turned", fontsize=16)
+    return Picture(
+        figure, f"{len(gates)} gates and what moves them, in the mean of some lines. {'. '.join(told)}."
     )
 
 
