@@ -16,6 +16,9 @@ CAUSES = {
         "Only an axis of size 1 can be expanded; this one has {1}.",
     r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)":
         "In a @ b the columns of a meet the rows of b: {1} and {2} are not equal. w.T turns a matrix over.",
+    r"first two dimensions of batch2":
+        "In a @ b the last size of a has to be that of b's last axis but one. `*` multiplies number by number.",
+    r"argument 'dim' .* must be int, not tuple": "It takes one axis: flatten(2) makes one of H and W.",
     r"inconsistent tensor size|size mismatch|matmul: Input operand":
         "In a @ b the last size of a has to be the first one of b. w.T turns a matrix over.",
     r"shape '.*' is invalid for input of size (\d+)":
@@ -42,6 +45,8 @@ CAUSES = {
     r"argument \d+ is longer|argument \d+ is shorter": "What `zip` walks through has different lengths.",
     r"einsum|subscripts": "In `einsum` each letter names one axis, and a letter has one size wherever it stands.",
     # convolution
+    r"transposed=1": "conv_transpose2d is the way back of a convolution. The task wants the way there, conv2d.",
+    r"groups=\d+, expected weight": "`groups` has to divide the number of filters and of channels.",
     r"expected input.* to have (\d+) channels?, but got (\d+)":
         "`conv2d` wants a filter with as many slices as the input has channels; `groups` changes that.",
     r"Expected 3D .* or 4D .* input to conv2d|expected (?:stride|padding) to be|weight should have":
@@ -60,6 +65,10 @@ CAUSES = {
     r"Can't call numpy\(\) on Tensor that requires grad": "x.detach() leaves autograd behind.",
     r"non-leaf Tensor": "Only what you called requires_grad_() on keeps a gradient.",
     # kinds of values
+    r"only supports? boolean masks|only implemented on integer and Boolean|expected BoolTensor|must be a bool":
+        "A mask of True and False is wanted there: m > 0 makes one of zeros and ones.",
+    r"must have at least 2 dimensions|must be batches of|2D or higher": "This needs a matrix: rows and columns.",
+    r"step must be greater than zero": "A tensor cannot be walked through backwards; `flip` turns it over.",
     r"[Bb]oolean value of Tensor|truth value of an array":
         "`if`, `and`, `min` and `max` of Python decide once, but there are many numbers. "
         "torch.where, minimum and maximum decide for each.",
@@ -70,15 +79,19 @@ CAUSES = {
         "The numbers are whole or True and False: x.float() makes them floats.",
     r"same dtype|same type|expected scalar type|expected .* dtype|dtypes? do not match|to have the same":
         "Two kinds of numbers meet; x.to(y.dtype) makes them one kind.",
+    r"(tuple|list) indices must be integers or slices, not (?:tuple|str|list)":
+        "That is a {0}, not a tensor: take one of its parts first, such as [0].",
+    r"combination of arguments - got \(list": "A list is no tensor: torch.stack or torch.tensor makes one of it.",
     r"must be bool|tensors used as indices|only integers, slices|indices must be integers":
         "An index is a whole number, a slice, None or a mask of True and False.",
-    r"Subtraction, the `-` operator, with a bool": "Use 1 - mask.float(), or ~mask.",
+    r"Subtraction, the `-` operator, with (?:a|two) bool": "Use 1 - mask.float(), or ~mask.",
     r"'(\w+)' object is not callable": "Round brackets call a function; an index wants square ones.",
-    r"'(?:method|function|builtin_function_or_method)' object|of type '(?:method|builtin)|and 'builtin_|'builtin_function":
+    r"loading state_dict": "Names or shapes are not those of this module: compare its state_dict() with what you have.",
+    r"unsupported operand type\(s\) for .*'(?:function|method|builtin)|'(?:method|function|builtin_function_or_method)' object|of type '(?:method|builtin)|and 'builtin_|'builtin_function":
         "A function stands there without its brackets.",
     r"'(?:list|tuple)' object has no attribute|can't multiply sequence|can only concatenate|"
     r"unsupported operand type\(s\) for .*'(?:list|tuple)'|must be Tensor, not (?:list|tuple)":
-        "A list is no tensor: torch.stack or torch.tensor makes one of it.",
+        "A list does not calculate number by number: take a loop, or make it a tensor.",
     r"must be Tensor, not (\w+)|expected Tensor as element": "A tensor was wanted there: torch.tensor(x) makes one.",
     r"object is not iterable|iteration over a 0-d|len\(\) of a 0-d|object has no len": "There is one number, no list.",
     r"object is not subscriptable": "It is no list and no tensor, so it can't be indexed.",

@@ -40,11 +40,11 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any]) -> str:
-    """An error in two or three sentences: the line, what stood there, what it means."""
+def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], hint: str = "") -> str:
+    """An error in two or three sentences: the line, what stood there, what it means; if unknown, the hint."""
     frame, position = _place(error.__traceback__)
-    why = cause(error, None)
     if frame is None:
+        why = cause(error, None) or hint
         pairs = ", ".join(f"{n} = {shown(a)}" for n, a in zip(names, arguments, strict=True) if not callable(a))
         return f"For {pairs or 'these arguments'} your function raised {line(error)} {why}".rstrip()
     source = linecache.getline(frame.f_code.co_filename, position[0]).strip()
@@ -52,7 +52,7 @@ def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any]) -
     values = _values(part, frame) if part is not None else {}
     if not values:
         values = {n: v for n, v in frame.f_locals.items() if isinstance(v, Tensor) and n in source}
-    why = cause(error, _Scene(part, values))
+    why = cause(error, _Scene(part, values)) or hint
     there = f"In line {position[0] - _before(frame)}"
     if source:
         there += f", `{source if len(source) <= 70 else source[:67] + '...'}`"
@@ -83,7 +83,7 @@ def _place(trace: TracebackType | None) -> tuple[FrameType | None, tuple[int, in
         return None, (0, 0, 0, 0)
     places = list(found.tb_frame.f_code.co_positions())
     known = places[found.tb_lasti // 2] if found.tb_lasti >= 0 else (None,) * 4
-    line, last, left, right = known
+    _, last, left, right = known
     return found.tb_frame, (found.tb_lineno, last or found.tb_lineno, left or 0, right or 0)
 
 
@@ -118,7 +118,7 @@ def _values(part: ast.expr, frame: FrameType) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def look(node: ast.AST, whole: bool) -> None:
-        if isinstance(node, ast.Constant):
+        if not any(isinstance(n, ast.Name) for n in ast.walk(node)):
             return
         if not whole and isinstance(node, ast.expr) and all(isinstance(n, _PLAIN) for n in ast.walk(node)):
             text = ast.unparse(node)

@@ -42,6 +42,8 @@ def _same_numbers(evidence: "Evidence") -> str:
     if evidence.holds(lambda g, w, _: g.squeeze().shape == w.squeeze().shape and same(g.squeeze(), w.squeeze())):
         more = all(g.ndim >= w.ndim for g, w, _ in evidence.pairs())
         return f"The numbers are right. {'Axes of size 1 are left over.' if more else 'An axis of size 1 is missing.'}"
+    if evidence.holds(lambda g, w, _: same(torch.einsum("abab->ab", g), w)):
+        return "Axes of size 1 were lined up with others, so every number met every other: drop them before that."
     if evidence.holds(lambda g, w, _: g.numel() == w.numel() and same(g.flatten(), w.flatten())):
         return "The numbers are right, and in the right order: only the shape is not."
     ndim = evidence.pairs()[0][0].ndim
@@ -85,11 +87,11 @@ def _letter(evidence: "Evidence", axis: int) -> str:
 def _named(evidence: "Evidence", given: Tensor, axes: tuple[int, ...]) -> str:
     """Axes of what was given, with their letters where the sizes tell."""
     letters = names_of(evidence)
-    return " and ".join(f"dimension {a}" + (f" ({letters[a]})" if letters else "") for a in axes)
+    return " and ".join(f"dimension {a}" + (f" ({letters[a]})" if a < len(letters) and letters[a] else "") for a in axes)
 
 
 def names_of(evidence: "Evidence") -> list[str]:
-    """The letters of the given result's axes, if sizes tell them apart in all cases; else nothing."""
+    """The letters of the given result's axes as far as sizes tell them apart in all cases; "" for the others."""
     pairs = evidence.pairs()
     if len({g.ndim for g, _, _ in pairs}) != 1:
         return []
@@ -101,9 +103,7 @@ def names_of(evidence: "Evidence") -> list[str]:
             if all(g.shape[axis] == evidence.sizes(case)[letter] for g, _, case in pairs)
         ]
         if len(fits) != 1:
-            if not all(g.shape[axis] == 1 for g, _, _ in pairs):
-                return []
-            fits = ["1"]
+            fits = ["1" if all(g.shape[axis] == 1 for g, _, _ in pairs) else ""]
         found.append(fits[0])
     return found
 
@@ -111,16 +111,23 @@ def names_of(evidence: "Evidence") -> list[str]:
 def _axes(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     """Which axes were kept that should have gone, and the other way round."""
     have, want = names_of(evidence), evidence.axes.get("", [])
-    if not have and g.ndim:
+    known = evidence.sizes(evidence.cases[0])
+    if g.ndim == w.ndim and any(a not in known for a in want):
+        return ""  # an axis that should be a little smaller is neither lost nor kept
+    extra = [k for k, a in enumerate(have) if a not in want]
+    if want and g.ndim > w.ndim and [a for a in have if a in want] == want and all(a in known for a in want):
+        names = " and ".join(f"dimension {k}" + (f" ({have[k]})" if have[k] else "") for k in extra)
+        return f"{', '.join(want)} are there. {_upper(names)} should be gone."
+    if not want or have.count("") > sum(a not in known for a in want):
         return ""
-    lost = [a for a in want if a not in have and a.isidentifier()]
-    kept = [a for a in have if a not in want and a != "1"]
+    lost = [a for a in want if a not in have and a in known]
+    kept = [a for a in have if a not in want and a not in ("", "1")]
     said = []
     if lost:
         said.append(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone and should be kept")
     if kept:
         said.append(f"{' and '.join(kept)} {'is' if len(kept) == 1 else 'are'} still there and should be gone")
-    if not said and sorted(have) == sorted(want):
+    if not said and sorted(have) == sorted(want) and have != want:
         return f"The axes come in the order {', '.join(have)}; wanted is {', '.join(want)}."
     text = ", ".join(said)
     return f"{text[0].upper()}{text[1:]}." if text else ""
@@ -129,18 +136,22 @@ def _axes(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
 def _border(evidence: "Evidence") -> str:
     """A result that is right but for a border, or for what is cut off."""
 
-    def inner(big: Tensor, small: Tensor) -> Tensor:
+    def inner(big: Tensor, small: Tensor, up: int) -> Tensor:
         for axis, (b, s) in enumerate(zip(big.shape, small.shape, strict=True)):
-            big = big.narrow(axis, (b - s) // 2, s)
+            big = big.narrow(axis, (b - s + up) // 2, s)
         return big
 
-    if evidence.holds(lambda g, w, _: same(inner(g, w), w)):
+    if any(evidence.holds(lambda g, w, _, up=up: same(inner(g, w, up), w)) for up in (0, 1)):
         return "There is a border of padding; what lies inside is right."
     if evidence.holds(lambda g, w, _: same(g, w[tuple(slice(n) for n in g.shape)])):
         return "What there is, is right; the end is missing."
     if evidence.holds(lambda g, w, _: same(g[tuple(slice(n) for n in w.shape)], w)):
         return "The beginning is right; there is more than is wanted."
     return ""
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
@@ -152,6 +163,9 @@ def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
         return "The task asks for one number."
     if g.ndim != w.ndim:
         return f"It has {g.ndim} axes, and should have {w.ndim}." if g.ndim else "The task asks for more than one number."
+    if evidence.holds(lambda g, w, _: g.shape != w.shape and sorted(g.shape) == sorted(w.shape)):
+        order = next(o for o in itertools.permutations(range(g.ndim)) if g.permute(o).shape == w.shape)
+        return f"Axes are exchanged, as permute{order} shows; the numbers differ as well."
     off = [k for k in range(w.ndim) if g.shape[k] != w.shape[k]]
     names = [f"dimension {k}{_letter(evidence, k)}" for k in off]
-    return f"{' and '.join(names).capitalize()} {'has' if len(off) == 1 else 'have'} the wrong size."
+    return f"{_upper(' and '.join(names))} {'has' if len(off) == 1 else 'have'} the wrong size."

@@ -51,5 +51,5 @@ def _first(told: str) -> str:
 
 def _lower(sentence: str) -> str:
     """The sentence as it goes on after a colon; letters that stand for something stay."""
-    plain = ("The ", "There ", "It ", "Only ", "Every ", "Each ", "These ", "Both ", "That ", "This ")
+    plain = ("The ", "All ", "A ", "An ", "One ", "Some ", "There ", "It ", "Only ", "Every ", "Each ", "These ", "Both ", "That ", "This ")
     return sentence[0].lower() + sentence[1:] if sentence.startswith(plain) else sentence

@@ -13,7 +13,10 @@ from typing import Any
 import torch
 
 SECONDS = 10.0
-"""How long a learner's function may take in one check, all its calls together."""
+"""How long one call of a learner's function may take."""
+
+PROBING = 5.0
+"""How long a check may go on asking a function that is wrong, to find out what is wrong with it."""
 
 
 class OutOfTime(Exception):

@@ -1,5 +1,6 @@
 """What a wrong answer depends on, found by asking it again with arguments changed a little."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,10 +16,10 @@ WORDS = {"N": "image", "C": "channel", "H": "row", "W": "column"}
 
 def probes(evidence: "Evidence") -> str:
     """What the answer depends on and should not, or should and does not; nothing if that is as it should be."""
-    return _chance(evidence) or _one_place(evidence) or _ignored(evidence) or _mixed(evidence)
+    return _one_place(evidence) or _ignored(evidence) or _mixed(evidence)
 
 
-def _chance(evidence: "Evidence") -> str:
+def chance(evidence: "Evidence") -> str:
     """Another result for the same arguments."""
     again = evidence.ask(evidence.cases[0])
     if isinstance(again, Failure) or same(again, evidence.given[0]):
@@ -108,25 +109,55 @@ def _moved(now: Outcome, before: Outcome, axis: int) -> bool:
 
 
 def _one_place(evidence: "Evidence") -> str:
-    """Right at some places along an axis in all cases, such as for the first image only."""
-    pairs = evidence.pairs()
-    if any(g.shape != w.shape or not w.ndim for g, w, _ in pairs):
+    """Right but at one end of an axis or two, or only there, in all cases."""
+    pairs = [(g, w) for g, w, _ in evidence.pairs()]
+    if any(g.shape != w.shape or not w.ndim for g, w in pairs):
         return ""
-    letters = evidence.axes.get("", [])
+    wrong = [((g - w).abs() > 1e-3 * w.abs() + 1e-5, g) for g, w in pairs]
+    wrong = [(off, g) for off, g in wrong if off.any() and min(off.shape) > 1]
+    ends = [(d, end) for d in range(pairs[0][1].ndim) for end in (0, -1)]
+    if not wrong:
+        return ""
     for d in range(pairs[0][1].ndim):
-        word = WORDS.get(letters[d], "") if d < len(letters) else ""
-        right = [
-            [same(g.select(d, i), w.select(d, i)) for i in range(w.shape[d])] for g, w, _ in pairs if w.shape[d] > 1
-        ]
-        if not right:
-            continue
-        what = f"{word}" if word else f"along dimension {d}"
-        if all(r[0] and not any(r[1:]) for r in right):
-            return f"Only the first {what} is right."
-        if all(r[-1] and not any(r[:-1]) for r in right):
-            return f"Only the last {what} is right."
-        if all(not r[0] and all(r[1:]) for r in right):
-            return f"All but the first {what} is right."
-        if all(not r[-1] and all(r[:-1]) for r in right):
-            return f"All but the last {what} is right."
+        right = [[not off.select(d, i).any() for i in range(off.shape[d])] for off, _ in wrong]
+        firsts, lasts = {_leading(r) for r in right}, {_leading(r[::-1]) for r in right}
+        for counts, end in ((firsts, "first"), (lasts, "last")):
+            n = min(counts)
+            if len(counts) == 1 and n and all(sum(r) == n for r in right):
+                empty = all((g[off] == 0).all() for off, g in wrong)
+                what = f"the {end} {_word(evidence, d)} is" if n == 1 else f"the {end} {n} {_word(evidence, d, True)} are"
+                return f"Only {what} right{', and the rest is 0: is it ever filled?' if empty else '.'}"
+    for n in (1, 2, 3):
+        for slabs in itertools.combinations(ends, n):
+            if all(_some_outside(off, slabs) and not _outside(off, slabs).any() for off, _ in wrong):
+                names = " and ".join(f"the {'first' if end == 0 else 'last'} {_word(evidence, d)}" for d, end in slabs)
+                empty = all((g[off] == 0).all() for off, g in wrong)
+                return f"All is right but {names}{', which is 0: does a loop end too early?' if empty else '.'}"
     return ""
+
+
+def _leading(right: list[bool]) -> int:
+    """How many are right before the first that is wrong."""
+    return right.index(False) if False in right else len(right)
+
+
+def _word(evidence: "Evidence", d: int, several: bool = False) -> str:
+    """What lies along an axis of the result."""
+    letters = evidence.axes.get("", [])
+    letter = letters[d] if d < len(letters) else ""
+    if letter in WORDS:
+        return WORDS[letter] + ("s" if several else "")
+    return f"along dimension {d}" + (f" ({letter})" if letter.isalpha() else "")
+
+
+def _some_outside(off: Tensor, slabs: tuple[tuple[int, int], ...]) -> bool:
+    """Whether these ends of axes leave anything between them."""
+    return bool(_outside(torch.ones_like(off), slabs).any())
+
+
+def _outside(off: Tensor, slabs: tuple[tuple[int, int], ...]) -> Tensor:
+    """What is wrong outside these ends of axes."""
+    left = off.clone()
+    for d, end in slabs:
+        left.select(d, end).fill_(False)
+    return left

@@ -3,6 +3,7 @@
 Each reason is a statement that holds for all cases of the exercise, found by trying it; none is a guess.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from seblock.exercises.outcome import Case, Failure, Outcome, number, same
 
 if TYPE_CHECKING:
     from seblock.exercises.exercise import Exercise
+
+
+def as_it_is(result: Any, *_: Any) -> Any:
+    """The view of a result that counts as it is."""
+    return result
 
 
 @dataclass
@@ -73,13 +79,15 @@ def _split(inside: str) -> list[str]:
 def explain(evidence: Evidence) -> str:
     """What is wrong with an answer that gave numbers, in one to three sentences."""
     from seblock.exercises.forms import form
-    from seblock.exercises.probes import probes
+    from seblock.exercises.probes import chance, probes
     from seblock.exercises.relations import relation
 
+    if said := chance(evidence):
+        return said
     first = evidence.right.index(False)
     before = some_right(evidence)
-    about = evidence.check.reason(evidence.results[first], *evidence.cases[first])
-    if evidence.check.view(marker := object(), *evidence.cases[first]) is not marker and about:
+    about = _about(evidence, first)
+    if evidence.check.view is not as_it_is and about:
         return before + about  # the numbers are marks that we gave; only the exercise knows what they mean
     said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence)
     said = said or about or probes(evidence)
@@ -88,55 +96,70 @@ def explain(evidence: Evidence) -> str:
     return said or before + _compared(evidence)
 
 
+def _about(evidence: Evidence, first: int) -> str:
+    """What the exercise itself has to say of the first wrong result, if anything."""
+    try:
+        return evidence.check.reason(evidence.results[first], *evidence.cases[first])
+    except Exception:  # a reason reads whatever a learner returned
+        return ""
+
+
 def some_right(evidence: Evidence) -> str:
     """In which cases an answer is right, if it is in some, as a sentence with a space after it."""
     right = [case for case, r in zip(evidence.cases, evidence.right, strict=True) if r]
     wrong = [case for case, r in zip(evidence.cases, evidence.right, strict=True) if not r]
     if not right or not wrong:
         return ""
-    for kind, holds in _kinds(evidence):
-        try:
-            if all(map(holds, right)) and not any(map(holds, wrong)):
-                return f"It is right where {kind}, and in no other case tried. "
-            if all(map(holds, wrong)) and not any(map(holds, right)):
-                return f"It is right unless {kind}. "
-        except Exception:
-            continue
+    for only, words in ((right, "It is right where {}, and in no other case tried. "), (wrong, "It is right unless {}. ")):
+        other = wrong if only is right else right
+        for kind, holds in evidence.check.kinds.items():
+            if all(holds(*case) for case in only) and not any(holds(*case) for case in other):
+                return words.format(kind)
+    for only, words in ((right, "It is right where {}, and in no other case tried. "), (wrong, "It is right unless {}. ")):
+        other = wrong if only is right else right
+        found = [kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))]
+        single = [kind for kind in found if kind.endswith(" is 1")]
+        if len(found) == 1 or len(single) == 1:
+            return words.format((single or found)[0])
+        if found and len(only) == 1:
+            where = evidence.check.where(only[0]).replace("For", "for", 1)
+            if only is right:
+                return f"It is right {where} alone: is one of its sizes written into the code? "
+            return f"It is right, but not {where}. "
     return f"It is right in {len(right)} of {len(right) + len(wrong)} cases. "
 
 
 def _kinds(evidence: Evidence) -> list[tuple[str, Callable[[Case], bool]]]:
-    """Kinds of cases: those that the exercise names, and those that follow from sizes and arguments."""
-    kinds: list[tuple[str, Callable[[Case], bool]]] = [
-        (name, lambda case, holds=holds: holds(*case)) for name, holds in evidence.check.kinds.items()
-    ]
+    """Kinds of cases that follow from sizes and arguments."""
+    kinds: list[tuple[str, Callable[[Case], bool]]] = []
     axes = list(evidence.sizes(evidence.cases[0]))
-    for axis in axes:
-        kinds.append((f"{axis} is 1", lambda case, a=axis: evidence.sizes(case)[a] == 1))
-    for a, b in [(a, b) for i, a in enumerate(axes) for b in axes[i + 1 :]]:
-        kinds.append(
-            (f"{a} and {b} are equal", lambda case, a=a, b=b: evidence.sizes(case)[a] == evidence.sizes(case)[b])
-        )
+    for a, b in itertools.combinations(axes, 2):
+        kinds.append((f"{a} and {b} are equal", lambda case, a=a, b=b: _equal(evidence.sizes(case), a, b)))
     for axis in axes:
         for size in sorted({evidence.sizes(case)[axis] for case in evidence.cases}):
             kinds.append((f"{axis} is {size}", lambda case, a=axis, n=size: evidence.sizes(case)[a] == n))
     for k, name in enumerate(evidence.check.names()):
-        if isinstance(evidence.cases[0][k], bool):
-            kinds.append((f"{name} is True", lambda case, k=k: case[k]))
-        elif isinstance(evidence.cases[0][k], int | float):
+        if isinstance(evidence.cases[0][k], bool | int | float):
             for value in sorted({case[k] for case in evidence.cases}):
                 kinds.append((f"{name} is {value}", lambda case, k=k, v=value: case[k] == v))
     return kinds
 
 
+def _equal(sizes: dict[str, int], a: str, b: str) -> bool:
+    return sizes[a] == sizes[b]
+
+
 def _not_finite(evidence: Evidence) -> str:
     """NaN and infinity."""
-    bad = [g for g, _, _ in evidence.pairs() if not g.isfinite().all()]
+    bad = [(g, case) for g, _, case in evidence.pairs() if not g.isfinite().all()]
     if not bad:
         return ""
-    what = "NaN, as from 0 / 0 or the root of a negative number" if bad[0].isnan().any() else "infinite"
-    where = "" if all((~b.isfinite()).all() for b in bad) else "Some of "
-    return f"{where or 'All '}{'the numbers' if where else 'numbers'} that come out are {what}."
+    given, case = bad[0]
+    what = "infinite, as from a division by 0"
+    if given.isnan().any():
+        what = "NaN, as from 0 / 0, the root of a negative number, the mean of nothing or the spread of one number"
+    some = "some of what your function returns is" if given.isfinite().any() else "what your function returns is"
+    return f"{evidence.check.where(case)} {some} {what}."
 
 
 def _parts(evidence: Evidence) -> str:
@@ -157,10 +180,20 @@ def _parts(evidence: Evidence) -> str:
             evidence.right, evidence.exact,
         )  # fmt: skip
         told = relation(part, deep=False)
-        said.append(f"{parts[k].capitalize()} is not{': ' + told[0].lower() + told[1:] if told else '.'}")
-    if not right:
-        return " ".join(f"{parts[k].capitalize()} is wrong{s.partition(' is not')[2]}" for k, s in zip(wrong, said)) if any(":" in s for s in said) else ""
-    return f"{' and '.join(parts[k] for k in right).capitalize()} is right. {' '.join(said)}"
+        if not told and right:
+            first = evidence.right.index(False)
+            pair = part.given[first], part.wanted[first]
+            if all(isinstance(o, Tensor) and o.numel() == 1 for o in pair):
+                g, w = (float(o) for o in pair)  # type: ignore[arg-type]
+                told = f"For the first case that is wrong it is {number(g, w)}, expected is {number(w, g)}."
+        if told or right:
+            said.append(f"{_upper(parts[k])} is wrong{': ' + told[0].lower() + told[1:] if told else '.'}")
+    both = f"{_upper(' and '.join(parts[k] for k in right))} is right. " if right else ""
+    return both + " ".join(said)
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _compared(evidence: Evidence) -> str:
