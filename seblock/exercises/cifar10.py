@@ -70,7 +70,8 @@ check_difference = Exercise(
             "The means are added. The task asks how far they are apart.": lambda a, b: b.mean() + a.mean(),
             "The difference is a share of plain's mean. The task asks for the difference itself.":
                 lambda a, b: (b.mean() - a.mean()) / a.mean(),
-            "It is a ratio of the means. The task asks for their difference.": lambda a, b: b.mean() / a.mean(),
+            "It is a ratio of the means. The task asks for their difference.":
+                lambda a, b: b.mean() / a.mean(),
             "It is SE's mean alone. Take plain's off.": lambda a, b: b.mean(),
             "The difference is divided by its error. The task asks for both apart.":
                 lambda a, b: (b.mean() - a.mean()) / _error(a, b),
@@ -84,14 +85,16 @@ check_difference = Exercise(
                 lambda a, b: _error(a, b) ** 2,
             "The variances divide by n, and the last square root is missing.":
                 lambda a, b: _error(a, b, correction=0) ** 2,
-            "The variances are not divided by the number of seeds: this is the spread of one run, not of a mean.":
+            "The variances are not divided by the number of seeds: this is the spread of one run, "
+            "not of a mean.":
                 lambda a, b: (a.var() + b.var()) ** 0.5,
             "The standard errors are added. Variances add up; then comes the square root.":
                 lambda a, b: a.std() / len(a) ** 0.5 + b.std() / len(b) ** 0.5,
             "The standard deviations are added. Variances, each divided by its number of runs, add up.":
                 lambda a, b: a.std() + b.std(),
             "It is the standard error of one network alone.": lambda a, b: b.std() / len(b) ** 0.5,
-            "It is the standard error of plain alone. Both networks vary.": lambda a, b: a.std() / len(a) ** 0.5,
+            "It is the standard error of plain alone. Both networks vary.":
+                lambda a, b: a.std() / len(a) ** 0.5,
             "The standard deviations are divided by n, not by its root.":
                 lambda a, b: _root(a, b, lambda v, w: (v.std() / len(v)) ** 2),
             "The variances are divided by n - 1. `var` has done that; now divide by the number of runs.":
@@ -122,7 +125,8 @@ check_difference = Exercise(
                 lambda a, b: (2 * b.var() / len(b)) ** 0.5,
             "All runs are thrown together. Each network varies about a mean of its own.":
                 lambda a, b: torch.cat([a, b]).std() / (len(a) + len(b)) ** 0.5,
-            "The variance is pooled, as if both networks varied alike. The task keeps each network's own.": _pooled,
+            "The variance is pooled, as if both networks varied alike. The task keeps each network's own.":
+                _pooled,
             "The factor 1.96 turns it into half an interval. The task asks for the standard error.":
                 lambda a, b: 1.96 * _error(a, b),
             "The factor 2 turns it into half an interval. The task asks for the standard error.":
@@ -137,7 +141,8 @@ check_difference = Exercise(
     mistakes={
         "The two are exchanged: the difference comes first, then its standard error.":
             lambda a, b: difference(a, b)[::-1],
-        "The runs are taken in pairs, run by run. They are not paired here: each network has its own variance.":
+        "The runs are taken in pairs, run by run. They are not paired here: each network has its own "
+        "variance.":
             lambda a, b: ((b - a).mean(), (b - a).std() / len(a) ** 0.5),
         "It is the difference alone. The task asks for its standard error too: return two numbers.":
             lambda a, b: b.mean() - a.mean(),
@@ -223,14 +228,17 @@ check_rate = Exercise(
     slips={
         "top": {
             "It rises for half of the steps. The peak is at a quarter of them.": lambda steps: steps / 2,
-            "The peak is at three quarters of the steps. It should be at one quarter.": lambda steps: 0.75 * steps,
+            "The peak is at three quarters of the steps. It should be at one quarter.":
+                lambda steps: 0.75 * steps,
             "The peak is at 0.3 of the steps. It should be at a quarter.": lambda steps: 0.3 * steps,
             "The peak is at a third of the steps. It should be at a quarter.": lambda steps: steps / 3,
             "The peak is at a fifth of the steps. It should be at a quarter.": lambda steps: steps / 5,
             "The peak is at a tenth of the steps. It should be at a quarter.": lambda steps: steps / 10,
-            "A quarter of the steps need not be a whole number: steps // 4 rounds it down, steps / 4 does not.":
+            "A quarter of the steps need not be a whole number: steps // 4 rounds it down, steps / 4 "
+            "does not.":
                 lambda steps: steps // 4,
-            "A quarter of the steps need not be a whole number: it is rounded here.": lambda steps: round(steps / 4),
+            "A quarter of the steps need not be a whole number: it is rounded here.":
+                lambda steps: round(steps / 4),
         },
         "up": {
             "The way up follows a cosine. The task asks for a straight line.":
@@ -307,7 +315,8 @@ check_rate = Exercise(
             lambda step, steps, peak: peak * (4 * step / steps + (steps - step) / (0.75 * steps)),
         "The two lines are multiplied. The lower one counts.":
             lambda step, steps, peak: peak * (4 * step / steps) * ((steps - step) / (0.75 * steps)),
-        "It is the rate at the start of PyTorch's OneCycleLR, whatever the step. Write the two lines yourself.":
+        "It is the rate at the start of PyTorch's OneCycleLR, whatever the step. Write the two lines "
+        "yourself.":
             lambda step, steps, peak: peak / 25,
     },
 )  # fmt: skip

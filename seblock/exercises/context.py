@@ -60,7 +60,8 @@ check_means_by_cue = Exercise(
             "It is the mean over all images, for both cues. Choose each cue's images first.":
                 lambda s, cue, c: s,
             "The two rows are exchanged: row 0 belongs to cue 0.": lambda s, cue, c: s[cue == 1 - c],
-            "The first half of the images is taken for cue 0, the second for cue 1. `cue` says which is which.":
+            "The first half of the images is taken for cue 0, the second for cue 1. `cue` says which "
+            "is which.":
                 lambda s, cue, c: s[: len(s) // 2] if c == 0 else s[len(s) // 2 :],
             "Each cue's sum is divided by the number of all images. Divide by how many have this cue.":
                 lambda s, cue, c: s * (cue == c)[:, None],
@@ -109,7 +110,8 @@ check_means_by_cue = Exercise(
     mistakes={
         "Each cue's sum is divided by how many images have cue 1.":
             lambda s, cue: torch.stack([s[cue == c].sum(0) for c in (0, 1)]) / cue.sum(),
-        "s[cue] takes rows 0 and 1 of s by number, over and over. A mask, s[cue == 1], takes that cue's images.":
+        "s[cue] takes rows 0 and 1 of s by number, over and over. A mask, s[cue == 1], takes that "
+        "cue's images.":
             lambda s, cue: s[cue].mean(0),
         "The mean of the last image and of the mean so far is no mean of all: later images weigh more.":
             _halved,
@@ -193,7 +195,8 @@ check_view = Exercise(
     variant=_view,
     slips={
         "of": {
-            "The gradient is that of the whole picture. Only what lies where the digits do counts, [:13, :13].":
+            "The gradient is that of the whole picture. Only what lies where the digits do counts, "
+            "[:13, :13].":
                 lambda y: y[:, 0].sum(),
             "It is the view of a corner's pixel, not of the area where digits lie, [:13, :13].":
                 lambda y: y[0, 0, 0, 0],
@@ -226,7 +229,8 @@ check_view = Exercise(
                 lambda g: (g.abs() > 1e-3).sum(),
             "Small gradients and negative ones are left out. Compare with 0, by !=.":
                 lambda g: (g > 1e-3).sum(),
-            "Gradients below 1 in size are left out. A small one changes the picture as well: compare with 0.":
+            "Gradients below 1 in size are left out. A small one changes the picture as well: "
+            "compare with 0.":
                 lambda g: (g.abs() >= 1).sum(),
             "It counts the positions without a gradient.": lambda g: (g == 0).sum(),
             "The size of the gradient is added up. The task asks for at how many positions it is not zero.":

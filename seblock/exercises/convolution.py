@@ -168,7 +168,8 @@ check_true_convolution = Exercise(
     mistakes={
         "It is filters and slices that are reversed, dimensions 0 and 1. Flip the plane, dimensions 2 and 3.":
             lambda x, v: F.conv2d(x, v.flip(0, 1)),
-        "F.conv_transpose2d is the backward step of F.conv2d: its maps are larger than the photo, not smaller.":
+        "F.conv_transpose2d is the backward step of F.conv2d: its maps are larger than the photo, "
+        "not smaller.":
             lambda x, v: F.conv_transpose2d(x, v) if len(v) == x.shape[1] else F.conv2d(x[:0], v),
         "It is a full convolution with a border. Without padding the maps are smaller than the photo.":
             lambda x, v: F.conv2d(x, v.flip(2, 3), padding=v.shape[-1] - 1),

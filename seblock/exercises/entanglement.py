@@ -47,7 +47,8 @@ def _sizes(result: Any, v_c: Tensor) -> str:
     listed = ", ".join(f"{size:.2g}" if size > 1e-5 * sizes[0] else "0" for size in sizes)
     return (
         f"For a filter of shape {tuple(v_c.shape)} your function returns {result}. As a matrix of {len(v_c)} "
-        f"channels by {v_c[0].numel()} places it has the singular values {listed}: the rank is how many are not 0."
+        f"channels by {v_c[0].numel()} places it has the singular values {listed}: the rank is how "
+        f"many are not 0."
     )
 
 
@@ -129,7 +130,8 @@ def _layer(result: Any, kernels: list[int], dilations: list[int]) -> str:
         seen += d * (k - 1)
         steps.append(str(seen))
     return (
-        f"For kernels = {kernels} and dilations = {dilations} your function returns {result}, expected is {seen}. "
+        f"For kernels = {kernels} and dilations = {dilations} your function returns {result}, "
+        f"expected is {seen}. "
         f"Starting from 1 position, the view grows layer by layer to {', '.join(steps)}."
     )
 
@@ -162,12 +164,15 @@ check_field = Exercise(
             "Every kernel is taken with every dilation. Layer i has kernel i and dilation i.":
                 lambda layers: [(k, d) for k, _ in layers for _, d in layers],
             "The dilations are multiplied up from layer to layer. Each is counted in pixels already.":
-                lambda layers: [(k, math.prod(d for _, d in layers[: i + 1])) for i, (k, _) in enumerate(layers)],
+                lambda layers: [
+                    (k, math.prod(d for _, d in layers[: i + 1])) for i, (k, _) in enumerate(layers)
+                ],
         },
         "reach": {
             "The dilation is left out: it spreads a kernel's k positions d steps apart.": lambda k, d: k - 1,
             "The kernel's width is left out: a layer adds its dilation times (k - 1).": lambda k, d: d,
-            "The kernels are taken to be 3 wide. A layer adds its dilation times (k - 1).": lambda k, d: 2 * d,
+            "The kernels are taken to be 3 wide. A layer adds its dilation times (k - 1).":
+                lambda k, d: 2 * d,
             "It is d × k for each layer. A kernel spread by d spans d × (k - 1) + 1 positions.":
                 lambda k, d: d * k,
             "It is d × k - 1 for each layer. The gaps are counted: there are k - 1 of them, each d wide.":

@@ -1,4 +1,4 @@
-"""An exception in a learner's function, told by the line where it happened, the shapes there, and what is behind it."""
+"""An exception in a learner's function: the line where it happened, the shapes there, what is behind it."""
 
 import ast
 import inspect
@@ -45,7 +45,9 @@ def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], h
     frame, position = _place(error.__traceback__)
     if frame is None:
         why = cause(error, None) or hint
-        pairs = ", ".join(f"{n} = {shown(a)}" for n, a in zip(names, arguments, strict=True) if not callable(a))
+        pairs = ", ".join(
+            f"{n} = {shown(a)}" for n, a in zip(names, arguments, strict=True) if not callable(a)
+        )
         return f"For {pairs or 'these arguments'} your function raised {line(error)} {why}".rstrip()
     source = linecache.getline(frame.f_code.co_filename, position[0]).strip()
     part = _expression(frame, position)
@@ -109,8 +111,11 @@ def _expression(frame: FrameType, position: tuple[int, int, int, int]) -> ast.ex
         return None
 
 
-_PLAIN = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.UnaryOp, ast.Load)
-_PLAIN += (ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.MatMult)
+_PLAIN: tuple[type[ast.AST], ...] = (
+    *(ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.Load),
+    *(ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.MatMult),
+)
+"""What an expression may hold that is computed once more: nothing that calls a function."""
 
 
 def _values(part: ast.expr, frame: FrameType) -> dict[str, Any]:
@@ -127,7 +132,9 @@ def _values(part: ast.expr, frame: FrameType) -> dict[str, Any]:
             except Exception:
                 pass
             else:
-                if value is None or isinstance(value, Tensor | np.ndarray | list | tuple | dict | int | float):
+                if value is None or isinstance(
+                    value, Tensor | np.ndarray | list | tuple | dict | int | float
+                ):
                     found[text] = value
                     return
                 if not isinstance(node, ast.Attribute):
@@ -162,17 +169,19 @@ def line(error: BaseException) -> str:
 
 
 def calls(answer: Callable[..., Any], case: Sequence[Any], names: Sequence[str]) -> str:
-    """The first of these functions of Python, NumPy or PyTorch that the answer calls, or nothing."""
+    """The first of these functions of Python, NumPy or PyTorch that the answer itself calls, or nothing."""
     found: list[str] = []
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
-        if event == "c_call":
-            name = called.__name__
-        elif event == "call" and frame.f_code.co_filename.startswith(_LIBRARIES):
-            name = frame.f_code.co_name
+        """A function written in C is seen by its caller's frame, one in Python by its own."""
+        in_library = frame.f_code.co_filename.startswith(_LIBRARIES)
+        if event == "c_call" and not in_library:
+            name, caller = called.__name__, frame
+        elif event == "call" and in_library and frame.f_back:
+            name, caller = frame.f_code.co_name, frame.f_back
         else:
             return
-        if name in names:
+        if name in names and not caller.f_code.co_filename.startswith(_LIBRARIES):
             found.append(name)
 
     if not names:

@@ -177,7 +177,9 @@ def _weights(given: Any) -> tuple[Tensor, Tensor]:
     if w1.shape == (6, 2) and w2.shape == (2, 6):
         raise ValueError("W₁ is (2, 6) and W₂ is (6, 2), and yours are the other way round")
     if w1.shape != (2, 6) or w2.shape != (6, 2):
-        raise ValueError(f"expected shapes are (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}")
+        raise ValueError(
+            f"expected shapes are (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}"
+        )
     return w1, w2
 
 
@@ -206,7 +208,9 @@ def _what_the_gates_do(weights: Any) -> str:
         units = " and ".join(f"{h:.2g}" for h in hidden[0].tolist())
         text += f" For the temple both units should be 0, so that the gate rests; they are {units}."
     elif flower >= 0.1 and not any(hidden[1] > 0):
-        text += " No hidden unit is above 0 for the flower, so nothing closes its gate: check the signs in W₁."
+        text += (
+            " No hidden unit is above 0 for the flower, so nothing closes its gate: check the signs in W₁."
+        )
     elif flower >= 0.1 and not any(w2[GREEN][hidden[1] > 0]):
         text += " A hidden unit is above 0 for the flower, but W₂ does not lead from it to green, row 4."
     elif flower > 0.51:

@@ -6,6 +6,7 @@ write the stub, the call and the folded solution. The tests find it there.
 """
 
 import copy
+import importlib
 import inspect
 import time
 import warnings
@@ -22,6 +23,9 @@ from seblock.exercises.outcome import Case, Failure, Outcome, Verdict
 __all__ = ["Case", "Exercise", "Verdict", "seeded"]
 
 TOO_LONG = "Not yet. {} your function had not ended after {:g} seconds. Does each of its loops end?"
+BROKEN = (
+    "The check itself does not work, and that is not your function's fault. Restart the kernel and try again."
+)
 STILL_RUNNING = " It cannot be stopped from here: restart the kernel."
 
 
@@ -36,7 +40,8 @@ class Exercise:
     to tell and what to put in its place. Two slips at once are recognised too.
     view: turns an answer's result and its arguments into the numbers that count, where they are not the
     result itself.
-    shapes: the axes, as in "u (N, C, H, W), s (N, C) -> (N, C, H, W)". parts: what a result's numbers are called.
+    shapes: the axes, as in "u (N, C, H, W), s (N, C) -> (N, C, H, W)". parts: what the numbers of a result
+    are called, where there are two or more.
     kinds: names of kinds of cases and how to know one, to tell where an answer is right.
     reason: what can be seen of a wrong result, given it and its arguments, or nothing.
     forbidden: names of functions that the task does not allow.
@@ -120,13 +125,12 @@ class Exercise:
     def _record(self, right: bool) -> None:
         """Note in the reader's progress that this exercise was tried."""
         try:
-            from seblock import exercises
-            from seblock.exercises.progress import record  # type: ignore[import-not-found, unused-ignore]
+            progress = importlib.import_module("seblock.exercises.progress")
         except ImportError:
             return
-        for name, value in vars(exercises).items():
+        for name, value in vars(importlib.import_module("seblock.exercises")).items():
             if value is self:
-                record(name, right)
+                progress.record(name, right)
 
 
 class _Trial:
@@ -147,6 +151,8 @@ class _Trial:
             if isinstance(result, Failure) and result.kind != "error":
                 return result
         wanted = [check.outcome(check.solution, case) for case in check.cases]
+        if any(isinstance(w, Failure) for w in wanted):
+            return Verdict("error", BROKEN)
         exact = outcome.is_whole(check.solution(*copy.deepcopy(check.cases[0])))
         right = [outcome.same(g, w, exact) for g, w in zip(given, wanted, strict=True)]
         if all(right):

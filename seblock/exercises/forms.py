@@ -39,11 +39,12 @@ def _shape(t: Tensor) -> str:
 
 def _same_numbers(evidence: "Evidence") -> str:
     """The right numbers in another arrangement."""
-    if evidence.holds(lambda g, w, _: g.squeeze().shape == w.squeeze().shape and same(g.squeeze(), w.squeeze())):
+    if evidence.holds(lambda g, w, _: same(g.squeeze(), w.squeeze())):
         more = all(g.ndim >= w.ndim for g, w, _ in evidence.pairs())
-        return f"The numbers are right. {'Axes of size 1 are left over.' if more else 'An axis of size 1 is missing.'}"
+        axes = "Axes of size 1 are left over." if more else "An axis of size 1 is missing."
+        return f"The numbers are right. {axes}"
     if evidence.holds(lambda g, w, _: same(torch.einsum("abab->ab", g), w)):
-        return "Axes of size 1 were lined up with others, so every number met every other: drop them before that."
+        return "Axes of size 1 met others, so every number met every other: drop them before that."
     if evidence.holds(lambda g, w, _: g.numel() == w.numel() and same(g.flatten(), w.flatten())):
         return "The numbers are right, and in the right order: only the shape is not."
     ndim = evidence.pairs()[0][0].ndim
@@ -63,7 +64,7 @@ def _reduced(evidence: "Evidence") -> str:
             for axes in itertools.combinations(range(given.ndim), n):
                 if evidence.holds(lambda g, w, _, r=reduce, a=axes: same(_over(r, g, a), w)):
                     names = _named(evidence, given, axes)
-                    return f"It is not reduced far enough: {told.format(names)} of what you return would be right."
+                    return f"One step is missing: {told.format(names)} of what you return would be right."
     for told, reduce in REDUCERS.items():
         for n in (1, 2, 3):
             for axes in itertools.combinations(range(wanted.ndim), n):
@@ -87,11 +88,14 @@ def _letter(evidence: "Evidence", axis: int) -> str:
 def _named(evidence: "Evidence", given: Tensor, axes: tuple[int, ...]) -> str:
     """Axes of what was given, with their letters where the sizes tell."""
     letters = names_of(evidence)
-    return " and ".join(f"dimension {a}" + (f" ({letters[a]})" if a < len(letters) and letters[a] else "") for a in axes)
+    return " and ".join(
+        f"dimension {a}" + (f" ({letters[a]})" if a < len(letters) and letters[a] else "") for a in axes
+    )
 
 
 def names_of(evidence: "Evidence") -> list[str]:
-    """The letters of the given result's axes as far as sizes tell them apart in all cases; "" for the others."""
+    """The letters of the given result's axes as far as sizes tell them apart in all cases; "" for "
+    "the others."""
     pairs = evidence.pairs()
     if len({g.ndim for g, _, _ in pairs}) != 1:
         return []
@@ -126,7 +130,9 @@ def _axes(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     if lost:
         said.append(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone and should be kept")
     if kept:
-        said.append(f"{' and '.join(kept)} {'is' if len(kept) == 1 else 'are'} still there and should be gone")
+        said.append(
+            f"{' and '.join(kept)} {'is' if len(kept) == 1 else 'are'} still there and should be gone"
+        )
     if not said and sorted(have) == sorted(want) and have != want:
         return f"The axes come in the order {', '.join(have)}; wanted is {', '.join(want)}."
     text = ", ".join(said)
@@ -162,7 +168,11 @@ def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     if w.ndim == 0:
         return "The task asks for one number."
     if g.ndim != w.ndim:
-        return f"It has {g.ndim} axes, and should have {w.ndim}." if g.ndim else "The task asks for more than one number."
+        return (
+            f"It has {g.ndim} axes, and should have {w.ndim}."
+            if g.ndim
+            else "The task asks for more than one number."
+        )
     if evidence.holds(lambda g, w, _: g.shape != w.shape and sorted(g.shape) == sorted(w.shape)):
         order = next(o for o in itertools.permutations(range(g.ndim)) if g.permute(o).shape == w.shape)
         return f"Axes are exchanged, as permute{order} shows; the numbers differ as well."

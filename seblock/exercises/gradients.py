@@ -1,6 +1,7 @@
 """Exercises of 08_gradients."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,8 @@ check_grad_before_sigmoid = Exercise(
             "u is added to g. It multiplies: x̃ = s u.": lambda g, u: g + u,
             "g is divided by u. It is multiplied: x̃ = s u.": lambda g, u: g / u,
             "g · |u| is added up: the sign of u counts.": lambda g, u: g * u.abs(),
-            "Only where u is above zero it counts. There is no ReLU between u and x̃.": lambda g, u: g * u.relu(),
+            "Only where u is above zero it counts. There is no ReLU between u and x̃.":
+                lambda g, u: g * u.relu(),
             "|g u| is added up: what comes back may cancel.": lambda g, u: (g * u).abs(),
         },
         "gather": {
@@ -63,7 +65,8 @@ check_grad_before_sigmoid = Exercise(
             "The derivative of σ is s (1 − s). Here it is s alone.": lambda s: s,
             "The derivative of σ is s (1 − s). Here it is 1 − s alone.": lambda s: 1 - s,
             "The derivative of σ is s (1 − s). Here it is s (1 + s).": lambda s: s * (1 + s),
-            "The derivative of σ is s (1 − s). Here it is 1 − s², which belongs to tanh.": lambda s: 1 - s * s,
+            "The derivative of σ is s (1 − s). Here it is 1 − s², which belongs to tanh.":
+                lambda s: 1 - s * s,
             "The derivative of σ is s (1 − s). Here it is s².": lambda s: s * s,
             "The derivative of σ is s (1 − s). Here it is s (1 − s)².": lambda s: s * (1 - s) ** 2,
             "The derivative of σ is s (1 − s), squared here.": lambda s: (s * (1 - s)) ** 2,
@@ -141,7 +144,7 @@ def _where_it_stands(given: object, u: Tensor, grad_z: Tensor) -> str:
     return f"{text}: {grad_z[n, c]:.2g}. Yours has {found}."
 
 
-def _at_the_first(given: object, u: Tensor, grad_z: Tensor) -> object:
+def _at_the_first(given: Any, u: Tensor, grad_z: Tensor) -> Any:
     """The gradient, moved to the first of several largest positions wherever they share ∂L/∂z among them.
 
     Which of them gets it is a matter of taste: `max` with a dimension chooses one, `amax` shares it out.
@@ -202,7 +205,8 @@ check_back_through_max = Exercise(
             lambda u, grad_z: back_through_max(u, grad_z) * u,
         "Every position gets ∂L/∂z times u. The maximum passes it on to the largest position alone.":
             lambda u, grad_z: _everywhere(u, grad_z) * u,
-        "Every position gets ∂L/∂z times the maximum. It goes to the largest position alone, without a factor.":
+        "Every position gets ∂L/∂z times the maximum. It goes to the largest position alone, without "
+        "a factor.":
             lambda u, grad_z: _everywhere(u, grad_z) * u.amax((2, 3), keepdim=True),
         "The largest position is marked, but ∂L/∂z is missing.":
             lambda u, grad_z: back_through_max(u, torch.ones_like(grad_z)),
@@ -212,7 +216,8 @@ check_back_through_max = Exercise(
             lambda u, grad_z: _where_max(u, grad_z, 2),
         "It is the largest of each row that gets the gradient. A map has one largest position.":
             lambda u, grad_z: _where_max(u, grad_z, 3),
-        "Positions that are the largest of their row and of their column get it. A map has one largest position.":
+        "Positions that are the largest of their row and of their column get it. A map has one "
+        "largest position.":
             lambda u, grad_z: _where_max(u, grad_z, 2) * (u == u.amax(3, keepdim=True)),
         "It is the largest of each whole image that gets the gradient. Each map has one.":
             lambda u, grad_z: _where_max(u, grad_z, (1, 2, 3)),

@@ -69,7 +69,8 @@ check_parameters = Exercise(
             "The hidden width is not rounded: where r does not divide C, C / r is no whole number. Use //.":
                 lambda c, r: c / r,
             "The reduction is not used: the hidden layer is narrower than the outer ones.": lambda c, r: c,
-            "The reduction is taken off. It divides: there are channel // reduction units.": lambda c, r: c - r,
+            "The reduction is taken off. It divides: there are channel // reduction units.":
+                lambda c, r: c - r,
             "The hidden width is what is left over by the division. It is channel // reduction.":
                 lambda c, r: c % r,
             "The hidden width is at least 8 here. The task has no such limit.": lambda c, r: max(c // r, 8),
@@ -80,7 +81,8 @@ check_parameters = Exercise(
         },
         "weights": {
             "That is one matrix. There are two: down to the hidden units and back up.": lambda c, h: c * h,
-            "It is four matrices. There are two: down to the hidden units and back up.": lambda c, h: 4 * c * h,
+            "It is four matrices. There are two: down to the hidden units and back up.":
+                lambda c, h: 4 * c * h,
             "The widths are added. A matrix has rows times columns.": lambda c, h: 2 * (c + h),
             "The weights are one number for each hidden unit. A matrix has rows times columns.":
                 lambda c, h: 2 * h,
@@ -150,7 +152,10 @@ OTHER = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
 
 
 def _met(name: str, given: State, wanted: State) -> int:
-    """How an entry was met: 0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix."""
+    """How an entry was met.
+
+    0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix.
+    """
     if name not in given:
         return 0
     right = wanted[name]

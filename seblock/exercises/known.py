@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seblock.exercises.outcome import Failure, Outcome, same
+from seblock.exercises.outcome import Outcome, same
 
 if TYPE_CHECKING:
     from seblock.exercises.exercise import Exercise
@@ -51,5 +51,21 @@ def _first(told: str) -> str:
 
 def _lower(sentence: str) -> str:
     """The sentence as it goes on after a colon; letters that stand for something stay."""
-    plain = ("The ", "All ", "A ", "An ", "One ", "Some ", "There ", "It ", "Only ", "Every ", "Each ", "These ", "Both ", "That ", "This ")
+    plain = (
+        "The ",
+        "All ",
+        "A ",
+        "An ",
+        "One ",
+        "Some ",
+        "There ",
+        "It ",
+        "Only ",
+        "Every ",
+        "Each ",
+        "These ",
+        "Both ",
+        "That ",
+        "This ",
+    )
     return sentence[0].lower() + sentence[1:] if sentence.startswith(plain) else sentence

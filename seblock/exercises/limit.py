@@ -1,7 +1,7 @@
 """A time limit for a learner's function that holds on every system, in every notebook and in every loop.
 
-The function runs in a thread of its own while the caller waits. So the caller goes on when time is up, even if
-the function sleeps or sits in one long call; signals could not do that on Windows or outside the main thread.
+The function runs in a thread of its own while the caller waits. So the caller goes on when time is up, even
+if the function sleeps or sits in one long call; signals cannot do that on Windows or outside the main thread.
 """
 
 import ctypes
@@ -62,10 +62,20 @@ class _Call(threading.Thread):
             with self.lock:
                 if self.ended.is_set():
                     return
-                thread, stop = ctypes.c_ulong(self.ident or 0), ctypes.py_object(_Stop)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, stop)
+                if not self._imports():  # half a module would break all that imports it later
+                    thread, stop = ctypes.c_ulong(self.ident or 0), ctypes.py_object(_Stop)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, stop)
             self.join(pause)
             pause = min(2 * pause, 0.5)
+
+    def _imports(self) -> bool:
+        """Whether the function is in the middle of an import."""
+        frame = sys._current_frames().get(self.ident or 0)
+        while frame is not None:
+            if "importlib._bootstrap" in frame.f_code.co_filename:
+                return True
+            frame = frame.f_back
+        return False
 
 
 def limited(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:

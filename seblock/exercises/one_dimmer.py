@@ -49,7 +49,8 @@ def _share(result: Any, s: Tensor, labels: Tensor) -> str:
     where = f"For {len(s)} gates with labels = {labels.tolist()} your function returns {number(value)}"
     if value > 1 + 1e-6 or value < -1e-6:
         return f"{where}. A share lies between 0 and 1: divide a part of the variance by all of it."
-    return f"{where}, expected is {number(specificity(s, labels), value)}: the variance of each image's class mean, over all variance."
+    right = number(specificity(s, labels), value)
+    return f"{where}, expected is {right}: the variance of each image's class mean, over all variance."
 
 
 def _straight(s: Tensor, labels: Tensor) -> Tensor:
@@ -115,13 +116,16 @@ check_specificity = Exercise(
             lambda s, labels: 1 - _variances(s, labels, 1).mean() / s.var(),
         "Within the classes, each class's variance counts once. Weigh it by its images.":
             lambda s, labels: 1 - _variances(s, labels, 0).mean() / s.var(correction=0),
-        "The mean variance within a class is divided by all variance. The task asks for what lies between them.":
+        "The mean variance within a class is divided by all variance. The task asks for what lies "
+        "between them.":
             lambda s, labels: _variances(s, labels, 1).mean() / s.var(),
-        "The mean variance within a class is divided by all variance. Asked for is what lies between classes.":
+        "The mean variance within a class is divided by all variance. Asked for is what lies between "
+        "classes.":
             lambda s, labels: _variances(s, labels, 0).mean() / s.var(correction=0),
         "Inside the classes the variance divides by N, in all by N - 1. Take the same for both.":
             lambda s, labels: 1 - _within(s, labels) / s.var(),
-        "The variance within the classes divides by N, that of all by N - 1, and it is not what is asked for.":
+        "The variance within the classes divides by N, that of all by N - 1, and it is not what is "
+        "asked for.":
             lambda s, labels: _within(s, labels) / s.var(),
         "It is how s and the labels go together in a straight line. Labels are names, not amounts.":
             _straight,
@@ -133,7 +137,8 @@ check_specificity = Exercise(
             lambda s, labels: _filled(s, labels, Tensor.mean, last=False).var() / s.var(),
         "Each class has its median. The variance between classes is that of their means.":
             lambda s, labels: _filled(s, labels, Tensor.median).var() / s.var(),
-        "It is the distance from the lowest class mean to the highest. The task asks for a share of variance.":
+        "It is the distance from the lowest class mean to the highest. The task asks for a share of "
+        "variance.":
             lambda s, labels: _means(s, labels).max() - _means(s, labels).min(),
         "It is in per cent. The task asks for a number from 0 to 1.":
             lambda s, labels: 100 * specificity(s, labels),
@@ -187,7 +192,8 @@ check_fold_into_norm = Exercise(
             "The gate is added to γ. It multiplies.": lambda g, b, s: g + s,
             "γ gets the gate twice.": lambda g, b, s: g * s * s,
             "The new γ is made of β. It is s γ.": lambda g, b, s: s * b,
-            "β is added in the new γ. It is s γ alone; β has a place of its own.": lambda g, b, s: s * (g + b),
+            "β is added in the new γ. It is s γ alone; β has a place of its own.":
+                lambda g, b, s: s * (g + b),
             "The new γ is the gate alone. It is s γ.": lambda g, b, s: s,
             "The new γ is γ β s. It is s γ alone.": lambda g, b, s: g * b * s,
             "The new γ is made 1 + s times as large. It is s γ alone.": lambda g, b, s: g + s * g,

@@ -73,7 +73,9 @@ def _kind(result: Any) -> str:
     if isinstance(result, nn.Module):
         return f"a layer, {type(result).__name__}, and not what it computes: call it"
     if isinstance(result, types.GeneratorType):
-        return "a generator: there is a `yield`, or round brackets around a `for`; a list or a tensor is wanted"
+        return (
+            "a generator: there is a `yield`, or round brackets around a `for`; a list or a tensor is wanted"
+        )
     if inspect.iscoroutine(result):
         result.close()
         return "a coroutine: leave out `async`"

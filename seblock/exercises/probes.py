@@ -15,7 +15,7 @@ WORDS = {"N": "image", "C": "channel", "H": "row", "W": "column"}
 
 
 def probes(evidence: "Evidence") -> str:
-    """What the answer depends on and should not, or should and does not; nothing if that is as it should be."""
+    """What the answer depends on and should not, or the other way round; nothing if that is all right."""
     return _one_place(evidence) or _ignored(evidence) or _mixed(evidence)
 
 
@@ -24,7 +24,10 @@ def chance(evidence: "Evidence") -> str:
     again = evidence.ask(evidence.cases[0])
     if isinstance(again, Failure) or same(again, evidence.given[0]):
         return ""
-    return "Called twice with the same arguments, it returns two different results. Nothing may be left to chance or kept from call to call."
+    return (
+        "Called twice with the same arguments, it returns two different results. "
+        "Nothing may be left to chance or kept from call to call."
+    )
 
 
 def _ignored(evidence: "Evidence") -> str:
@@ -94,9 +97,11 @@ def _mixed(evidence: "Evidence") -> str:
                 theirs.append(_moved(evidence.check.outcome(evidence.check.solution, other), wanted, e))
             word = WORDS[axis]
             if ours and all(ours) and not any(theirs):
-                return f"What it returns for one {word} depends on {name} of the other {word}s, and should not."
+                return (
+                    f"What it returns for one {word} depends on {name} of the other {word}s, and should not."
+                )
             if ours and not any(ours) and all(theirs):
-                return f"What it returns for one {word} depends on {name} of that {word} alone, and should on all."
+                return f"What it returns for one {word} depends on {name} of that {word} alone. All count."
     return ""
 
 
@@ -125,14 +130,22 @@ def _one_place(evidence: "Evidence") -> str:
             n = min(counts)
             if len(counts) == 1 and n and all(sum(r) == n for r in right):
                 empty = all((g[off] == 0).all() for off, g in wrong)
-                what = f"the {end} {_word(evidence, d)} is" if n == 1 else f"the {end} {n} {_word(evidence, d, True)} are"
+                what = (
+                    f"the {end} {_word(evidence, d)} is"
+                    if n == 1
+                    else f"the {end} {n} {_word(evidence, d, True)} are"
+                )
                 return f"Only {what} right{', and the rest is 0: is it ever filled?' if empty else '.'}"
     for n in (1, 2, 3):
         for slabs in itertools.combinations(ends, n):
             if all(_some_outside(off, slabs) and not _outside(off, slabs).any() for off, _ in wrong):
-                names = " and ".join(f"the {'first' if end == 0 else 'last'} {_word(evidence, d)}" for d, end in slabs)
+                names = " and ".join(
+                    f"the {'first' if end == 0 else 'last'} {_word(evidence, d)}" for d, end in slabs
+                )
                 empty = all((g[off] == 0).all() for off, g in wrong)
-                return f"All is right but {names}{', which is 0: does a loop end too early?' if empty else '.'}"
+                return (
+                    f"All is right but {names}{', which is 0: does a loop end too early?' if empty else '.'}"
+                )
     return ""
 
 

@@ -25,7 +25,7 @@ def as_it_is(result: Any, *_: Any) -> Any:
 
 @dataclass
 class Evidence:
-    """What is known of a wrong answer: what it gave for each case, what is wanted, and how to ask it again."""
+    """What is known of a wrong answer: what it gave for each case, what is wanted, how to ask again."""
 
     check: "Exercise"
     ask: Callable[[Case], Outcome]
@@ -47,7 +47,7 @@ class Evidence:
             if isinstance(g, Tensor) and isinstance(w, Tensor)
         ]
 
-    def holds(self, claim: Callable[[Tensor, Tensor, Case], bool]) -> bool:
+    def holds(self, claim: Callable[..., bool]) -> bool:
         """Whether a claim is true of every case that gave numbers; a claim that can't be tried is not."""
         try:
             return all(claim(*pair) for pair in self.pairs())
@@ -110,14 +110,22 @@ def some_right(evidence: Evidence) -> str:
     wrong = [case for case, r in zip(evidence.cases, evidence.right, strict=True) if not r]
     if not right or not wrong:
         return ""
-    for only, words in ((right, "It is right where {}, and in no other case tried. "), (wrong, "It is right unless {}. ")):
+    for only, words in (
+        (right, "It is right where {}, and in no other case tried. "),
+        (wrong, "It is right unless {}. "),
+    ):
         other = wrong if only is right else right
         for kind, holds in evidence.check.kinds.items():
             if all(holds(*case) for case in only) and not any(holds(*case) for case in other):
                 return words.format(kind)
-    for only, words in ((right, "It is right where {}, and in no other case tried. "), (wrong, "It is right unless {}. ")):
+    for only, words in (
+        (right, "It is right where {}, and in no other case tried. "),
+        (wrong, "It is right unless {}. "),
+    ):
         other = wrong if only is right else right
-        found = [kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))]
+        found = [
+            kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))
+        ]
         single = [kind for kind in found if kind.endswith(" is 1")]
         if len(found) == 1 or len(single) == 1:
             return words.format((single or found)[0])
@@ -129,9 +137,9 @@ def some_right(evidence: Evidence) -> str:
     return f"It is right in {len(right)} of {len(right) + len(wrong)} cases. "
 
 
-def _kinds(evidence: Evidence) -> list[tuple[str, Callable[[Case], bool]]]:
+def _kinds(evidence: Evidence) -> list[tuple[str, Callable[..., bool]]]:
     """Kinds of cases that follow from sizes and arguments."""
-    kinds: list[tuple[str, Callable[[Case], bool]]] = []
+    kinds: list[tuple[str, Callable[..., bool]]] = []
     axes = list(evidence.sizes(evidence.cases[0]))
     for a, b in itertools.combinations(axes, 2):
         kinds.append((f"{a} and {b} are equal", lambda case, a=a, b=b: _equal(evidence.sizes(case), a, b)))
@@ -157,13 +165,15 @@ def _not_finite(evidence: Evidence) -> str:
     given, case = bad[0]
     what = "infinite, as from a division by 0"
     if given.isnan().any():
-        what = "NaN, as from 0 / 0, the root of a negative number, the mean of nothing or the spread of one number"
-    some = "some of what your function returns is" if given.isfinite().any() else "what your function returns is"
+        what = "NaN, as from 0 / 0, the root of something negative, or the mean of nothing"
+    some = (
+        "some of what your function returns is" if given.isfinite().any() else "what your function returns is"
+    )
     return f"{evidence.check.where(case)} {some} {what}."
 
 
 def _parts(evidence: Evidence) -> str:
-    """Which of the results that have names are right, and how the others are related to what they should be."""
+    """Which of the results that have names are right, and what is wrong with the others."""
     from seblock.exercises.relations import relation
 
     parts = evidence.check.parts

@@ -1,4 +1,4 @@
-"""How a wrong result is related to the right one: a factor, a sign, a flip, another argument; each one tried."""
+"""How a wrong result is related to the right one: a factor, a sign, a flip, another argument."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from seblock.exercises.outcome import Case, number, same
 if TYPE_CHECKING:
     from seblock.exercises.reasons import Evidence
 
-Claim = Callable[[Tensor, Tensor, Case], bool]
+Claim = Callable[..., bool]
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "The sign is the wrong way round everywhere": lambda w: -w,
@@ -89,7 +89,12 @@ def relation(evidence: "Evidence", deep: bool = True) -> str:
         return ""
     if not any(g.numel() > 1 for g, _, _ in evidence.pairs()) and len(evidence.pairs()) < 3:
         return ""  # two numbers may be related by chance
-    return _factor(evidence) or _by_argument(evidence) or _changed(evidence) or (_instead(evidence) if deep else "")
+    return (
+        _factor(evidence)
+        or _by_argument(evidence)
+        or _changed(evidence)
+        or (_instead(evidence) if deep else "")
+    )
 
 
 def _holds(evidence: "Evidence", claim: Claim) -> bool:
@@ -100,7 +105,7 @@ def _holds(evidence: "Evidence", claim: Claim) -> bool:
 def _factor(evidence: "Evidence") -> str:
     """A common factor or a common difference, with a name where the sizes give it one."""
     pairs = evidence.pairs()
-    given, wanted = (torch.cat([pair[k].flatten() for pair in pairs]) for k in (0, 1))
+    given, wanted = (torch.cat([t.flatten() for t in ts]) for ts in list(zip(*pairs, strict=True))[:2])
     if len(wanted) < 2 or float(wanted.max() - wanted.min()) < 1e-6 or not given.isfinite().all():
         return ""
     if given.abs().max() < 1e-9:
@@ -115,7 +120,11 @@ def _factor(evidence: "Evidence") -> str:
         if _holds(evidence, lambda g, w, case, t=term: same(w - g, torch.full_like(w, t(case)))):
             return f"Every number is too small by {told}."
     factor = float((given @ wanted) / (wanted @ wanted))
-    if abs(factor) > 1e-6 and abs(factor - 1) > 1e-2 and _holds(evidence, lambda g, w, _: same(g, factor * w)):
+    if (
+        abs(factor) > 1e-6
+        and abs(factor - 1) > 1e-2
+        and _holds(evidence, lambda g, w, _: same(g, factor * w))
+    ):
         return f"Every number is {factor:.3g} times what it should be."
     offset = float((given - wanted).mean())
     if _holds(evidence, lambda g, w, _: same(g, w + offset)):
@@ -123,9 +132,9 @@ def _factor(evidence: "Evidence") -> str:
     return ""
 
 
-def _terms(evidence: "Evidence") -> Iterator[tuple[str, Callable[[Case], float]]]:
+def _terms(evidence: "Evidence") -> Iterator[tuple[str, Callable[..., float]]]:
     """Numbers that a case brings: its sizes, its arguments, their products and quotients."""
-    one: list[tuple[str, Callable[[Case], float]]] = [
+    one: list[tuple[str, Callable[..., float]]] = [
         (axis, lambda case, a=axis: evidence.sizes(case)[a]) for axis in evidence.sizes(evidence.cases[0])
     ]
     for k, (name, value) in enumerate(zip(evidence.check.names(), evidence.cases[0], strict=True)):
@@ -157,16 +166,22 @@ def _by_argument(evidence: "Evidence") -> str:
     axes = evidence.axes.get("", [])
     for k, name in enumerate(evidence.check.names()):
         own = evidence.axes.get(name)
-        if not own or any(a not in axes and a != "1" for a in own) or not isinstance(evidence.cases[0][k], Tensor):
+        if (
+            not own
+            or any(a not in axes and a != "1" for a in own)
+            or not isinstance(evidence.cases[0][k], Tensor)
+        ):
             continue
 
         def fitted(case: Case, k: int = k, own: list[str] = own) -> Tensor:
             value, order = case[k].double(), [a for a in axes if a in own]
-            value = value.permute([own.index(a) for a in order] + [i for i, a in enumerate(own) if a not in axes])
+            value = value.permute(
+                [own.index(a) for a in order] + [i for i, a in enumerate(own) if a not in axes]
+            )
             value = value.flatten(len(order)) if value.ndim > len(order) else value
             return value.reshape([value.shape[order.index(a)] if a in order else 1 for a in axes])
 
-        ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        ways: dict[str, Callable[..., Tensor]] = {
             "It is multiplied by {} once too often.": lambda w, a: w * a,
             "It is divided by {} once too often.": lambda w, a: w / a,
             "{} is added at the end, and should not be.": lambda w, a: w + a,
@@ -205,7 +220,7 @@ def _instead(evidence: "Evidence") -> str:
     """The right result for other arguments."""
     check, names = evidence.check, evidence.check.names()
 
-    def right_for(change: Callable[[Case], Case]) -> bool:
+    def right_for(change: Callable[..., Case]) -> bool:
         def claim(g: Tensor, _: Tensor, case: Case) -> bool:
             other = check.outcome(check.solution, change(case))
             return isinstance(other, Tensor) and same(g, other, evidence.exact)
@@ -218,7 +233,7 @@ def _instead(evidence: "Evidence") -> str:
     for k, name in enumerate(names):
         value = evidence.cases[0][k]
         if isinstance(value, Tensor):
-            ways: dict[str, Callable[[Any], Any]] = dict(INSTEAD)
+            ways: dict[str, Callable[..., Any]] = dict(INSTEAD)
             for d in range(value.ndim):
                 letter = evidence.axes.get(name, [""] * 9)[d]
                 axis = f"dimension {d} ({letter})" if letter else f"dimension {d}"
@@ -229,7 +244,12 @@ def _instead(evidence: "Evidence") -> str:
             ways = {"not {0}": lambda a: not a, "True": lambda a: True, "False": lambda a: False}
         elif isinstance(value, int | float):
             ways = {"{0} + 1": lambda a: a + 1, "{0} - 1": lambda a: a - 1, "2 · {0}": lambda a: 2 * a}
-            ways |= {"{0} / 2": lambda a: a / 2, "1 - {0}": lambda a: 1 - a, "1": lambda a: 1, "0": lambda a: 0}
+            ways |= {
+                "{0} / 2": lambda a: a / 2,
+                "1 - {0}": lambda a: 1 - a,
+                "1": lambda a: 1,
+                "0": lambda a: 0,
+            }
             ways |= {"1 / {0}": lambda a: 1 / a, "{0}²": lambda a: a * a, "√{0}": lambda a: a**0.5}
         elif isinstance(value, list):
             ways = {"{0} in reverse order": lambda a: a[::-1], "the first of {0} alone": lambda a: a[:1]}

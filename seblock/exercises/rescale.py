@@ -37,7 +37,8 @@ check_rescale = Exercise(
     kinds={
         "N, C, H and W are all equal": lambda u, s: len(set(u.shape)) == 1,
         "there is one image, N = 1": lambda u, s: len(u) == 1,
-        "N = H and C = W, so that s happens to fit the last two axes": lambda u, s: u.shape[:2] == u.shape[2:],
+        "N = H and C = W, so that s happens to fit the last two axes":
+            lambda u, s: u.shape[:2] == u.shape[2:],
         "C, H and W are all equal": lambda u, s: len(set(u.shape[1:])) == 1,
     },
     variant=_rescale,
@@ -52,7 +53,8 @@ check_rescale = Exercise(
             "Everything gets the mean of all gates.": lambda s: s.mean().expand_as(s),
             "The gates of a whole image are added up. Each channel has its own.":
                 lambda s: s.sum(1, keepdim=True).expand_as(s),
-            "The gates work the wrong way round, as 1 - s: s = 1 should let everything pass.": lambda s: 1 - s,
+            "The gates work the wrong way round, as 1 - s: s = 1 should let everything pass.":
+                lambda s: 1 - s,
             "The gates are squared, as if applied twice.": lambda s: s.square(),
             "The gates go through another sigmoid. They are gates already.": lambda s: s.sigmoid(),
             "The gates go through a softmax. They are gates already.": lambda s: s.softmax(1),
@@ -61,7 +63,8 @@ check_rescale = Exercise(
             "The images' gates are in reverse order. Each image has its own.": lambda s: s.flip(0),
             "The gates are divided by their sum. A gate is a factor as it is.":
                 lambda s: s / s.sum(1, keepdim=True),
-            "The gates are divided by the sum of them all. A gate is a factor as it is.": lambda s: s / s.sum(),
+            "The gates are divided by the sum of them all. A gate is a factor as it is.":
+                lambda s: s / s.sum(),
         },
         "place": {
             "The gates meet the last two dimensions, H and W: u * s lines shapes up from the right.":
@@ -105,7 +108,8 @@ check_rescale = Exercise(
     mistakes={
         "Channel c should be multiplied by gate c alone; here every gate meets every channel.":
             lambda u, s: torch.einsum("nchw,nk->nkhw", u, s),
-        "@ adds up over the columns. The gates have to multiply, each its own map: use *.": lambda u, s: u @ s,
+        "@ adds up over the columns. The gates have to multiply, each its own map: use *.":
+            lambda u, s: u @ s,
         "A map is scaled by all gates of its image, one after the other.":
             lambda u, s: u * s.prod(1)[:, None, None, None],
     },
@@ -191,7 +195,8 @@ check_fold = Exercise(
             lambda v, s: v @ s,
         "A diagonal matrix multiplies number by number here, so most weights become 0.":
             lambda v, s: v * s.diag(),
-        "A diagonal matrix from the left scales the kernel's rows. The gates belong to the filters, dimension 0.":
+        "A diagonal matrix from the left scales the kernel's rows. The gates belong to the filters, "
+        "dimension 0.":
             lambda v, s: s.diag() @ v,
     },
 )  # fmt: skip

@@ -59,7 +59,8 @@ check_block = Exercise(
             "There is a ReLU before the branch. x goes in as it is.": lambda x, gate: F.relu(x),
             "The gate and a ReLU come before the branch.": lambda x, gate: F.relu(gate(x)),
         },
-        "between": {"There is a ReLU between branch and gate. The one ReLU comes after the addition.": F.relu},
+        "between":
+            {"There is a ReLU between branch and gate. The one ReLU comes after the addition.": F.relu},
         "gated": {
             "There is no gate on the branch: this is the plain residual block.": lambda y, x, gate: y,
             "The gate looks at x and multiplies the branch. It should look at what the branch puts out.":

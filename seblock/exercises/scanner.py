@@ -35,7 +35,8 @@ check_twin_gates = Exercise(
     slips={
         "order": {
             "These are its own gates: nothing is exchanged.": lambda s: s.clone(),
-            "The order is reversed: the first line gets the gates of the last turned one, which has other words.":
+            "The order is reversed: the first line gets the gates of the last turned one, which has "
+            "other words.":
                 lambda s: s.flip(0),
             "Each half is reversed in its place. The halves have to be exchanged, each in its own order.":
                 lambda s: torch.cat([s[: len(s) // 2].flip(0), s[len(s) // 2 :].flip(0)]),
@@ -47,7 +48,8 @@ check_twin_gates = Exercise(
                 lambda s: s.view(len(s) // 2, 2, -1).flip(1).view_as(s),
             "Every other line is taken. The upright lines come first, then all turned ones.":
                 lambda s: torch.cat([s[1::2], s[::2]]),
-            "Every other line is taken, the even ones first. The upright lines come first, then the turned ones.":
+            "Every other line is taken, the even ones first. The upright lines come first, then the "
+            "turned ones.":
                 lambda s: torch.cat([s[::2], s[1::2]]),
             "The channels have moved, dimension 1. The lines should move, dimension 0.":
                 lambda s: s.roll(s.shape[1] // 2, 1),
@@ -55,9 +57,11 @@ check_twin_gates = Exercise(
                 lambda s: s.flip(1),
             "Without a dimension, `roll` moves the numbers one after the other, not by lines. Give dims=0.":
                 lambda s: s.roll(len(s) // 2),
-            "Both halves hold the turned lines' gates. The turned lines should get those of the upright ones.":
+            "Both halves hold the turned lines' gates. The turned lines should get those of the "
+            "upright ones.":
                 lambda s: s[len(s) // 2 :].repeat(2, 1),
-            "Both halves hold the upright lines' gates. The upright lines should get those of the turned ones.":
+            "Both halves hold the upright lines' gates. The upright lines should get those of the "
+            "turned ones.":
                 lambda s: s[: len(s) // 2].repeat(2, 1),
             "It is the mean of a line's gates and its twin's.":
                 lambda s: (s + s.roll(len(s) // 2, 0)) / 2,
@@ -124,7 +128,8 @@ check_paired_interval = Exercise(
                 lambda right, own: own - right,
             "The differences have lost their sign. What gets better makes up for what gets worse.":
                 lambda right, own: (right - own).abs(),
-            "It is in per cent. The task keeps 1 for right and 0 for wrong.": lambda right, own: 100 * (right - own),
+            "It is in per cent. The task keeps 1 for right and 0 for wrong.":
+                lambda right, own: 100 * (right - own),
             "It is about the other gates' answers alone, not about the difference.": lambda right, own: right,
             "It is about its own gates' answers alone, not about the difference.": lambda right, own: own,
             "The answers are added. Take one off the other.": lambda right, own: right + own,
@@ -134,14 +139,16 @@ check_paired_interval = Exercise(
                 lambda d: d.flatten(),
             "The lines are averaged, dimension 1. Average a line's two directions, dimension 0.":
                 lambda d: d.mean(1),
-            "A line's two directions are added up. Average them: then a line counts once.": lambda d: d.sum(0),
+            "A line's two directions are added up. Average them: then a line counts once.":
+                lambda d: d.sum(0),
             "Only the first direction is used. Average a line's two.": lambda d: d[0],
             "Only the second direction is used. Average a line's two.": lambda d: d[1],
         },
         "spread": {
             "The standard deviation divides by N. These are samples: N - 1, as `std` does by itself.":
                 lambda c: c.std(correction=0),
-            "The variance stands where the standard deviation should be. A root is missing.": lambda c: c.var(),
+            "The variance stands where the standard deviation should be. A root is missing.":
+                lambda c: c.var(),
             "It is the root of the standard deviation.": lambda c: c.std().sqrt(),
         },
         "root": {
@@ -150,7 +157,8 @@ check_paired_interval = Exercise(
             "The spread is divided by the number of lines, not by its root.": lambda c, right: len(c),
             "The spread is divided by the root of N - 1. `std` has used N - 1 already; here it is N.":
                 lambda c, right: (len(c) - 1) ** 0.5,
-            "The spread is divided by the root of all images, 2N. Lines are independent, their two images are not.":
+            "The spread is divided by the root of all images, 2N. Lines are independent, their two "
+            "images are not.":
                 lambda c, right: right.numel() ** 0.5,
             "len(right) is 2, its directions. Divide by the root of the number of lines.":
                 lambda c, right: len(right) ** 0.5,
@@ -172,7 +180,8 @@ check_paired_interval = Exercise(
             lambda right, own: _unpaired(right, own, lambda a: a.mean(0).var()),
         "p (1 − p) takes both for different lines, each read once. They are the same: subtract first.":
             lambda right, own: _unpaired(right, own, lambda a: a.mean() * (1 - a.mean())),
-        "The spreads of both are added, image by image. They are the same lines: subtract first, line by line.":
+        "The spreads of both are added, image by image. They are the same lines: subtract first, "
+        "line by line.":
             lambda right, own: _unpaired(right, own, lambda a: a.var()),
         "The spreads of both are added, image by image, over 2N images. Subtract first, line by line.":
             lambda right, own: _unpaired(right, own, lambda a: a.var() / 2),

@@ -21,7 +21,9 @@ def _seen(result: Any, part: float, share: float) -> str:
     if part == 1:
         return f"{text}. If the block is all of the step, the step takes {share} as well."
     if share == 0:
-        return f"{text}. If the block takes no time any more, the rest is left: 1 - {part} = {number(1 - part)}."
+        return (
+            f"{text}. If the block takes no time any more, the rest is left: 1 - {part} = {number(1 - part)}."
+        )
     return (
         f"{text}. The rest takes 1 - {part} = {number(1 - part)} as before, and the block {part} × {share} = "
         f"{number(part * share)}: together {number(right, got)}."
@@ -68,7 +70,8 @@ check_step_left = Exercise(
             lambda part, share: part + (1 - part) * share,
         "That is the factor by which the step gets faster. Its time is the inverse.":
             lambda part, share: 1 / (1 - part + part * share),
-        "That is the factor by which the step would get faster if `share` were a speed-up. It is a share of time.":
+        "That is the factor by which the step would get faster if `share` were a speed-up. It is a "
+        "share of time.":
             lambda part, share: 1 / (1 - part + part / share),
         "The whole `share` is added to the rest. The block takes `part` times `share` of the step.":
             lambda part, share: 1 - part + share,

@@ -39,7 +39,8 @@ check_squeeze = Exercise(
                 lambda u: u.abs(),
             "It is the mean of squares. The formula adds the values themselves.": lambda u: u.square(),
             "Every image gets the first image's numbers. Each has its own.": lambda u: u[:1].expand_as(u),
-            "There is a sigmoid before the sum. The squeeze takes the maps as they are.": lambda u: u.sigmoid(),
+            "There is a sigmoid before the sum. The squeeze takes the maps as they are.":
+                lambda u: u.sigmoid(),
         },
         "reduce": {
             "It is the sum over the positions. The formula divides by H × W.": lambda u: u.sum((2, 3)),
@@ -69,7 +70,8 @@ check_squeeze = Exercise(
                 lambda u: u.flatten(2).median(2).values,
             "It is the middle one of the sorted values, a median. The formula has the mean.":
                 lambda u: u.flatten(2).sort(2).values[:, :, u[0, 0].numel() // 2],
-            "It is the norm of each map, the root of a sum of squares. The formula adds the values themselves.":
+            "It is the norm of each map, the root of a sum of squares. The formula adds the values "
+            "themselves.":
                 lambda u: u.flatten(2).norm(dim=2),
             "It is the root of the mean square. The formula adds the values themselves.":
                 lambda u: squeeze(u.square()).sqrt(),
@@ -77,7 +79,8 @@ check_squeeze = Exercise(
                 lambda u: u.flatten(2).std(2),
             "It is the value in the middle of each map. Every position counts.":
                 lambda u: u[:, :, u.shape[2] // 2, u.shape[3] // 2],
-            "It is the value in the first corner of each map. Every position counts.": lambda u: u[:, :, 0, 0],
+            "It is the value in the first corner of each map. Every position counts.":
+                lambda u: u[:, :, 0, 0],
             "The mean runs over the channels (dimension 1). It should run over the positions, 2 and 3.":
                 lambda u: u.mean(1),
             "The mean runs over the images too (dimension 0). Each image keeps numbers of its own.":
@@ -118,11 +121,11 @@ def masked_squeeze(u: Tensor, mask: Tensor) -> Tensor:
     return (u * mask).sum((2, 3)) / mask.sum((2, 3))
 
 
-def _masked(seed: int, *shape: int, cut: bool = False) -> tuple[Tensor, Tensor]:
-    """Maps, cut off at zero or not, and a mask whose images have different numbers of valid positions."""
+def _masked(seed: int, *shape: int, cut: bool = False, one: bool = False) -> tuple[Tensor, Tensor]:
+    """Maps, cut off at zero or not, and a mask: each image has its own number of valid positions, or one."""
     u, noise = seeded(shape, (shape[0], 1, *shape[2:]), seed=seed)
     u = u.relu() if cut else u
-    mask = (noise > 0).float()
+    mask = (noise > 9 if one else noise > 0).float()
     mask[:, :, 0, 0] = 1
     return u, mask
 
@@ -147,7 +150,7 @@ check_masked_squeeze = Exercise(
     # A map may hold zeros of its own, as after a ReLU: the mask, not the map, says what is padding.
     cases=[
         *[_masked(0, 2, 8, 5, 3), _masked(1, 3, 4, 6, 6), _masked(2, 2, 3, 4, 5, cut=True)],
-        *[_masked(3, 1, 2, 3, 4), _masked(4, 4, 5, 2, 7)],
+        *[_masked(3, 1, 2, 3, 4), _masked(4, 4, 5, 2, 7), _masked(5, 2, 3, 2, 3, one=True)],
     ],
     shapes="u (N, C, H, W), mask (N, 1, H, W) -> (N, C)",
     right="The padding neither adds to the sum nor counts in the division.",
@@ -191,7 +194,8 @@ check_masked_squeeze = Exercise(
                 lambda z, u, mask: z / (_count(mask) + 1),
             "It is multiplied by the number of valid positions. It should be divided.":
                 lambda z, u, mask: z * _count(mask),
-            "It is divided by H × W, and then by the number of valid positions too. The latter alone is right.":
+            "It is divided by H × W, and then by the number of valid positions too. The latter alone "
+            "is right.":
                 lambda z, u, mask: z / u[0, 0].numel() / _count(mask),
             "It is divided by H × W and multiplied by the share that is valid. Divide by the share instead.":
                 lambda z, u, mask: z / u[0, 0].numel() * mask.mean((2, 3)),
