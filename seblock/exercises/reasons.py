@@ -126,7 +126,7 @@ def some_right(evidence: Evidence) -> str:
         found = [
             kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))
         ]
-        single = [kind for kind in found if kind.endswith(" is 1")]
+        single = [kind for kind in found if kind.endswith((" is 1", " are equal"))]
         if len(found) == 1 or len(single) == 1:
             return words.format((single or found)[0])
         if found and len(only) == 1:

@@ -88,6 +88,7 @@ check_rescale = Exercise(
         "join": {
             "The gate is added. It should multiply.": lambda u, s: u + s,
             "The gate is taken off. It should multiply.": lambda u, s: u - s,
+            "The map is taken off the gate. The gate should multiply it.": lambda u, s: s - u,
             "It is u + s · u: that is a residual addition. The task asks for s · u alone.":
                 lambda u, s: u + u * s,
             "The maps are divided by their gates.": lambda u, s: u / s,

@@ -120,6 +120,8 @@ check_block = Exercise(
             lambda x, branch, gate: gate(branch(x)),
         "What is added is the branch, not x: the shortcut brings x itself.":
             lambda x, branch, gate: F.relu(branch(x) + gate(branch(x))),
+        "The branch is used twice, and there is no gate.":
+            lambda x, branch, gate: F.relu(x + branch(branch(x))),
         "The branch and its gate are used twice, one after the other.":
             lambda x, branch, gate: F.relu(x + gate(branch(gate(branch(x))))),
         "The branch is used twice, with the gate between. Once is enough, with the gate after it.":

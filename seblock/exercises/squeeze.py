@@ -44,6 +44,7 @@ check_squeeze = Exercise(
         },
         "reduce": {
             "It is the sum over the positions. The formula divides by H × W.": lambda u: u.sum((2, 3)),
+            "The sum is multiplied by H × W. It is divided.": lambda u: u.sum((2, 3)) * u[0, 0].numel(),
             "It is divided by H alone. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[2],
             "It is divided by W alone. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[3],
             "It is divided by H × H. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[2] ** 2,
@@ -186,6 +187,7 @@ check_masked_squeeze = Exercise(
                 lambda z, u, mask: z / mask[0].sum(),
             "It is divided by the mean number of valid positions. Each image has its own number.":
                 lambda z, u, mask: z / mask.sum() * len(mask),
+            "The number of valid positions is taken off. It divides.": lambda z, u, mask: z - _count(mask),
             "It is divided by the amount of padding. Count what is valid.":
                 lambda z, u, mask: z / (1 - mask).sum((2, 3)),
             "It is divided by the root of the number of valid positions.":
@@ -208,6 +210,8 @@ check_masked_squeeze = Exercise(
         },
     },
     mistakes={
+        "It is the largest valid value. The valid positions have to be averaged.":
+            lambda u, mask: u.masked_fill(mask == 0, -torch.inf).amax((2, 3)),
         "The mask is not used: it is the mean over all positions.":
             lambda u, mask: squeeze(u),
         "It is the mean over the padding: 1 marks what is valid, 0 what is not.":
