@@ -1,44 +1,121 @@
 """Exercises of 01_convolution."""
 
-from collections.abc import Iterator
-
+from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import RED, VERTICAL, named_filters
+
+
+Step = Callable[[Tensor], Tensor]
+
+
+def as_it_is(t: Tensor) -> Tensor:
+    return t
 
 
 def terms(x: Tensor, v_c: Tensor) -> Tensor:
     return F.conv2d(x[None], v_c[:, None], groups=len(x))[0]
 
 
+def _terms(
+    x: Tensor,
+    v_c: Tensor,
+    photo: Step = as_it_is,
+    kernel: Step = as_it_is,
+    padded: bool = False,
+    stride: int = 1,
+    after: Callable[[Tensor, Tensor], Tensor] = lambda t, v_c: t,
+) -> Tensor:
+    v = kernel(v_c)[:, None]
+    t = F.conv2d(photo(x)[None], v, groups=len(x), padding=v.shape[-1] // 2 if padded else 0, stride=stride)
+    return after(t[0], v_c)
+
+
 check_terms = Exercise(
     solution=terms,
-    cases=[seeded((3, 6, 5), (3, 3, 3)), seeded((2, 4, 7), (2, 3, 3)), seeded((1, 3, 3), (1, 3, 3))],
+    cases=[
+        *[seeded((3, 6, 5), (3, 3, 3)), seeded((2, 4, 7), (2, 3, 3), seed=3), seeded((1, 3, 3), (1, 3, 3))],
+        *[seeded((4, 7, 6), (4, 5, 5), seed=1), seeded((2, 5, 4), (2, 2, 2), seed=2)],
+    ],
+    shapes="x (C', H', W'), v_c (C', k, k) -> (C', H, W)",
     hint="F.conv2d wants x as (N, C', H, W) and v as (C, C', k, k): give it axes of size 1.",
     right="Each channel met its own slice of the filter, and nothing is added up yet.",
+    variant=_terms,
+    slips={
+        "photo": {
+            "Every slice meets the first channel x[0]. Slice s belongs to channel s.":
+                lambda x: x[:1].expand_as(x),
+            "The channels are in reverse order: slice s belongs to channel s.": lambda x: x.flip(0),
+            "The photo is turned over. It stays as it is.": lambda x: x.flip(1, 2),
+            "Every slice meets the sum of all channels. Slice s belongs to channel s alone.":
+                lambda x: x.sum(0, keepdim=True).expand_as(x),
+        },
+        "kernel": {
+            "The kernel is flipped. What PyTorch calls convolution slides it as it is.":
+                lambda v: v.flip(1, 2),
+            "The kernel's rows are in reverse order. It slides as it is.": lambda v: v.flip(1),
+            "The kernel's columns are in reverse order. It slides as it is.": lambda v: v.flip(2),
+            "Every channel meets the first slice v_c[0]. Channel s has a slice of its own, v_c[s].":
+                lambda v: v[:1].expand_as(v),
+            "Every channel meets the last slice. Channel s has a slice of its own, v_c[s].":
+                lambda v: v[-1:].expand_as(v),
+            "Rows and columns of the kernel are swapped.": lambda v: v.transpose(1, 2),
+            "Every channel meets the sum of all slices. Channel s has a slice of its own, v_c[s].":
+                lambda v: v.sum(0, keepdim=True).expand_as(v),
+        },
+        "padded": {
+            "The maps are as large as the input: there is a border of padding. The task asks for none.": True,
+        },
+        "stride": {"The kernel moves two steps at a time. It should move one.": 2},
+        "after": {
+            "The terms are added up already: that is u_c. The task asks for one map for each input channel.":
+                lambda t, v: t.sum(0),
+            "Every map is the sum of all terms. The task asks for each channel's own.":
+                lambda t, v: t.sum(0, keepdim=True).expand_as(t),
+            "The terms are added up already, and an axis of size 1 is left. Keep one map for each channel.":
+                lambda t, v: t.sum(0, keepdim=True),
+            "The terms are averaged over the channels. The task asks for each channel's own.":
+                lambda t, v: t.mean(0),
+            "The terms are added up step by step. Each channel's map stays apart.": lambda t, v: t.cumsum(0),
+            "It is the mean over the window. The formula has a sum.": lambda t, v: t / v[0].numel(),
+            "There is a ReLU at the end. A term may be negative.": lambda t, v: t.relu(),
+            "The signs are lost. A term may be negative.": lambda t, v: t.abs(),
+        },
+    },
     mistakes={
-        "The terms are added up already: that is u_c. The task asks for one map for each input channel.":
-            lambda x, v_c: terms(x, v_c).sum(0),
-        "The kernel is flipped. What PyTorch calls convolution slides it as it is.":
-            lambda x, v_c: terms(x, v_c.flip(1, 2)),
-        "Every channel meets the first slice v_c[0]. Channel s has a slice of its own, v_c[s].":
-            lambda x, v_c: terms(x, v_c[:1].expand_as(v_c)),
-        "Rows and columns of the kernel are swapped.":
-            lambda x, v_c: terms(x, v_c.transpose(1, 2)),
-        "The maps are as large as the input: there is a border of padding. The task asks for none.":
-            lambda x, v_c: F.conv2d(x[None], v_c[:, None], groups=len(x), padding=1)[0],
-        "It is the mean over the window. The formula has a sum.":
-            lambda x, v_c: terms(x, v_c) / v_c[0].numel(),
+        "Number meets number, without sliding: it is one product for each place of the first window.":
+            lambda x, v_c: x[:, : v_c.shape[1], : v_c.shape[2]] * v_c,
+        "It is a product of matrices, window @ slice. The formula multiplies place by place, then adds up.":
+            lambda x, v_c: (
+                x.unfold(1, v_c.shape[1], 1).unfold(2, v_c.shape[2], 1) @ v_c[:, None, None]
+            ).sum((3, 4)),
+        "Every channel meets every slice. Channel s meets its own slice, v_c[s], alone.":
+            lambda x, v_c: F.conv2d(x[:, None], v_c[:, None]),
+        "Each window gives its largest product. The formula adds the products up.":
+            lambda x, v_c: (
+                x.unfold(1, v_c.shape[1], 1).unfold(2, v_c.shape[2], 1) * v_c[:, None, None]
+            ).amax((3, 4)),
     },
 )  # fmt: skip
 
 
 def true_convolution(x: Tensor, v: Tensor) -> Tensor:
     return F.conv2d(x, v.flip(2, 3))
+
+
+def _true_convolution(
+    x: Tensor,
+    v: Tensor,
+    photo: Step = as_it_is,
+    turn: Step = lambda v: v.flip(2, 3),
+    channels: Step = as_it_is,
+    padded: bool = False,
+    after: Step = as_it_is,
+) -> Tensor:
+    return after(F.conv2d(photo(x), channels(turn(v)), padding=v.shape[-1] // 2 if padded else 0))
 
 
 check_true_convolution = Exercise(

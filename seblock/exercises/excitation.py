@@ -1,52 +1,164 @@
 """Exercises of 04_excitation."""
 
 import math
-from collections.abc import Iterator
-
+from collections.abc import Callable, Iterator
+from typing import Any
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.functional import excite, squeeze
 from seblock.photos import BRIGHT, GREEN, RED, features, load
 
+
+Step = Callable[[Tensor], Tensor]
+
+
+def as_it_is(t: Tensor) -> Tensor:
+    return t
+
+
+def _excite(
+    z: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    squeezed: Step = as_it_is,
+    down: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda z, w1, w2: z @ w1.T,
+    delta: Step = F.relu,
+    up: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda h, w1, w2: h @ w2.T,
+    sigma: Step = torch.sigmoid,
+    after: Callable[[Tensor, Tensor], Tensor] = lambda s, z: s,
+) -> Tensor:
+    return after(sigma(up(delta(down(squeezed(z), w1, w2)), w1, w2)), z)
+
+
+def _seen(s: Any, z: Tensor, w1: Tensor, w2: Tensor) -> str:
+    """What shows in the gates that no excitation gives."""
+    s = torch.as_tensor(s).detach()
+    if s.shape != z.shape or s.is_complex():
+        return ""
+    if ((s == 0) | (s == 1)).all():
+        return "Every gate is 0 or 1. A gate lies between the two, so that it can learn."
+    if s.min() < 0:
+        return "Some of these are negative. A gate lies between 0 and 1: σ comes last."
+    if s.max() > 1:
+        return "Some of these are larger than 1. A gate lies between 0 and 1: σ comes last."
+    if torch.allclose(s.sum(1), torch.ones(len(s), dtype=s.dtype), atol=1e-4) and s.shape[1] > 1:
+        return "An image's gates add up to 1, so its channels compete. σ works on each number alone."
+    if s.min() >= 0.5:
+        return "No gate is below 0.5: what goes into σ is nowhere negative, and it should be in some places."
+    return ""
+
+
 check_excite = Exercise(
     solution=excite,
     cases=[
-        seeded((2, 6), (2, 6), (6, 2)),
-        seeded((5, 8), (4, 8), (8, 4), seed=1),
-        seeded((1, 3), (1, 3), (3, 1), seed=2),
+        *[seeded((2, 6), (2, 6), (6, 2)), seeded((5, 8), (4, 8), (8, 4), seed=1)],
+        *[seeded((1, 3), (1, 3), (3, 1), seed=2), seeded((4, 4), (4, 4), (4, 4), seed=3)],
     ],
+    shapes="z (N, C), w1 (h, C), w2 (C, h) -> (N, C)",
     hint="z holds one image in each row, so W₁ z is z @ w1.T in code.",
+    kinds={
+        "there is one image, N = 1": lambda z, w1, w2: len(z) == 1,
+        "N, C and C/r are all equal": lambda z, w1, w2: z.shape == w1.shape == w2.shape,
+        "there is one hidden unit": lambda z, w1, w2: len(w1) == 1,
+    },
+    reason=_seen,
     right="C numbers became C gates, each between 0 and 1, none at another's cost.",
+    variant=_excite,
+    slips={
+        "squeezed": {
+            "δ works on z, before W₁. It belongs between W₁ and W₂.": F.relu,
+            "There is a sigmoid on z, before W₁. σ belongs at the end.": torch.sigmoid,
+            "There is a softmax on z, before W₁. z goes in as it is.": lambda z: z.softmax(1),
+            "Every image gets the first image's numbers. Each has its own z.":
+                lambda z: z[:1].expand_as(z),
+            "z is averaged over the images. Each image has gates of its own.":
+                lambda z: z.mean(0, keepdim=True).expand_as(z),
+        },
+        "down": {
+            "W₁ is not transposed: z holds an image in each row, so W₁ z is z @ w1.T.":
+                lambda z, w1, w2: z @ w1,
+            "The images are taken for channels: W₁ z is z @ w1.T, with an image in each row.":
+                lambda z, w1, w2: (w1 @ z),
+            "W₂ stands where W₁ should be. W₁ leads down to the hidden units.":
+                lambda z, w1, w2: z @ w2,
+            "A 1 is added to what W₁ gives. The formula has no bias.": lambda z, w1, w2: z @ w1.T + 1,
+        },
+        "delta": {
+            "The ReLU δ is missing: without it, W₂ W₁ is one linear map.": as_it_is,
+            "The middle step is a sigmoid. δ is a ReLU; the sigmoid comes at the end alone.": torch.sigmoid,
+            "The middle step is tanh. δ is a ReLU.": torch.tanh,
+            "The middle step is a GELU. δ is a ReLU: what is negative becomes 0.": F.gelu,
+            "The middle step is a leaky ReLU. δ is a ReLU: what is negative becomes 0.": F.leaky_relu,
+            "The middle step is SiLU (Swish). δ is a ReLU: what is negative becomes 0.": F.silu,
+            "The middle step is an ELU. δ is a ReLU: what is negative becomes 0.": F.elu,
+            "The middle step is softplus. δ is a ReLU: what is negative becomes 0.": F.softplus,
+            "The middle step is ReLU6, with an upper limit. δ is a ReLU, without one.": F.relu6,
+            "The middle step is cut off at 1 as well as at 0. δ has no upper limit.": lambda h: h.clamp(0, 1),
+            "The middle step is cut off at 1 and at -1. δ cuts off at 0, and has no upper limit.":
+                lambda h: h.clamp(-1, 1),
+            "The middle step keeps what is negative. δ keeps what is positive.": lambda h: h.clamp(max=0),
+            "The middle step is |·|. δ is a ReLU: what is negative becomes 0.": torch.abs,
+            "The middle step is a square. δ is a ReLU: what is negative becomes 0.": torch.square,
+            "The middle step says only whether a unit is above 0. δ keeps how far.": lambda h: (h > 0).to(h),
+            "The hidden units are normalised. δ is a ReLU alone.":
+                lambda h: F.layer_norm(F.relu(h), h.shape[-1:]),
+            "The middle step is a softmax. δ is a ReLU: units do not compete.": lambda h: h.softmax(1),
+        },
+        "up": {
+            "W₂ is left out: what comes out is one number for each hidden unit. W₂ leads back to C gates.":
+                lambda h, w1, w2: h,
+            "W₁ stands where W₂ should be. W₂ leads back up to the gates.": lambda h, w1, w2: h @ w1,
+            "W₂ is not transposed: hidden units stand in a row, so it is h @ w2.T.":
+                lambda h, w1, w2: h @ w2,
+            "These are 1 - s: open and closed are swapped, as where σ gets the wrong sign.":
+                lambda h, w1, w2: -(h @ w2.T),
+        },
+        "sigma": {
+            "The sigmoid σ is missing: these are not gates yet, they can be negative or large.": as_it_is,
+            "There is a softmax where σ should be: an image's gates add up to 1, so channels compete.":
+                lambda a: a.softmax(1),
+            "The softmax runs over the images, dimension 0. The task is a sigmoid of each number.":
+                lambda a: a.softmax(0),
+            "The last step is a ReLU: a gate then has no upper limit, and is 0 wherever its sum is negative.":
+                F.relu,
+            "There is a ReLU before σ too: no gate can fall below 0.5.": lambda a: a.relu().sigmoid(),
+            "There is an absolute value before σ: no gate can fall below 0.5.": lambda a: a.abs().sigmoid(),
+            "There are two sigmoids at the end. One is enough.": lambda a: a.sigmoid().sigmoid(),
+            "The last step is tanh: a gate below zero would change a map's sign.": torch.tanh,
+            "The last step is tanh, moved to lie between 0 and 1. That is a sigmoid of twice the number.":
+                lambda a: (1 + a.tanh()) / 2,
+            "The last step is a hard sigmoid, made of straight lines. σ is the smooth one.": F.hardsigmoid,
+            "The last step cuts off at 0 and at 1. σ comes close to them, smoothly.":
+                lambda a: a.clamp(0, 1),
+            "The last step is the logarithm of σ. The gates are σ itself.": F.logsigmoid,
+            "The last step is softplus, which has no upper limit. σ is the sigmoid.": F.softplus,
+            "The last step is exp, which has no upper limit. σ is 1 / (1 + exp(-a)).": torch.exp,
+            "The gates are only 0 or 1. σ says how far open a gate is.": lambda a: (a > 0).to(a),
+        },
+        "after": {
+            "The gates are multiplied by z at the end. The excitation returns the gates alone.":
+                lambda s, z: z * s,
+            "z is added at the end. The excitation returns the gates alone.": lambda s, z: z + s,
+            "There is a factor 2 at the end: a gate lies between 0 and 1.": lambda s, z: 2 * s,
+            "The gates are averaged over the images. Each image has gates of its own.":
+                lambda s, z: s.mean(0, keepdim=True).expand_as(s),
+            "The gates are averaged over the channels. Each channel has a gate of its own.":
+                lambda s, z: s.mean(1, keepdim=True).expand_as(s),
+            "The result is transposed. Images belong in the rows.": lambda s, z: s.T,
+        },
+    },
     mistakes={
-        "The ReLU δ is missing: without it, W₂ W₁ is one linear map.":
-            lambda z, w1, w2: torch.sigmoid(z @ w1.T @ w2.T),
-        "The sigmoid σ is missing: these are not gates yet, they can be negative or large.":
-            lambda z, w1, w2: (z @ w1.T).relu() @ w2.T,
-        "There is a softmax where σ should be: an image's gates add up to 1, so channels compete.":
-            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(1),
-        "The softmax runs over the images, dimension 0. The task is a sigmoid of each number.":
-            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).softmax(0),
-        "The last step is a ReLU: a gate then has no upper limit, and is 0 wherever its sum is negative.":
-            lambda z, w1, w2: ((z @ w1.T).relu() @ w2.T).relu(),
-        "There is a ReLU before σ too: no gate can fall below 0.5.":
-            lambda z, w1, w2: torch.sigmoid(((z @ w1.T).relu() @ w2.T).relu()),
         "δ and σ have changed places: the sigmoid comes last, the ReLU in the middle.":
             lambda z, w1, w2: (torch.sigmoid(z @ w1.T) @ w2.T).relu(),
+        "σ stands before W₂, where δ belongs: a ReLU there, and the sigmoid after W₂.":
+            lambda z, w1, w2: torch.sigmoid(z @ w1.T).relu() @ w2.T,
         "δ comes after W₂, which is too late: W₂ W₁ is a single matrix. It belongs between the two.":
             lambda z, w1, w2: torch.sigmoid((z @ w1.T @ w2.T).relu()),
-        "The gates are multiplied by z at the end. The excitation returns the gates alone.":
-            lambda z, w1, w2: z * excite(z, w1, w2),
-        "These are 1 - s: open and closed are swapped.":
-            lambda z, w1, w2: 1 - excite(z, w1, w2),
-        "δ works on z, before W₁. It belongs between W₁ and W₂.":
-            lambda z, w1, w2: torch.sigmoid(z.relu() @ w1.T @ w2.T),
-        "Both non-linearities are sigmoids; the one in the middle, δ, is a ReLU.":
-            lambda z, w1, w2: torch.sigmoid(torch.sigmoid(z @ w1.T) @ w2.T),
-        "The last step is tanh: a gate below zero would change a map's sign.":
-            lambda z, w1, w2: torch.tanh((z @ w1.T).relu() @ w2.T),
+        "These are the sigmoid of z itself. Both matrices are missing.":
+            lambda z, w1, w2: torch.sigmoid(z),
     },
 )  # fmt: skip
 
@@ -58,11 +170,23 @@ def gate_weights() -> tuple[Tensor, Tensor]:
     return w1, w2
 
 
-def _gates_of_the_photos(weights: tuple[Tensor, Tensor]) -> Tensor:
-    """Closed (-1), at rest (0) or open (1): green for temple and flower, then whether others moved."""
-    w1, w2 = (torch.as_tensor(w).float() for w in weights)
+def _weights(given: Any) -> tuple[Tensor, Tensor]:
+    """Both matrices. Raises ValueError, with the end of a sentence, if they cannot be used."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError("two are wanted, W₁ and W₂: return w1, w2")
+    w1, w2 = (torch.as_tensor(w).float() for w in given)
+    if w1.shape == (6, 2) and w2.shape == (2, 6):
+        raise ValueError("W₁ is (2, 6) and W₂ is (6, 2), and yours are the other way round")
     if w1.shape != (2, 6) or w2.shape != (6, 2):
-        raise ValueError(f"expected shapes (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}")
+        raise ValueError(
+            f"expected shapes are (2, 6) and (6, 2), got {tuple(w1.shape)} and {tuple(w2.shape)}"
+        )
+    return w1, w2
+
+
+def _gates_of_the_photos(weights: Any) -> Tensor:
+    """Closed (-1), at rest (0) or open (1): green for temple and flower, then whether others moved."""
+    w1, w2 = _weights(weights)
     s = excite(squeeze(features(load())), w1, w2)
     if not s.isfinite().all():
         raise ValueError("a gate is not a finite number")
@@ -70,6 +194,33 @@ def _gates_of_the_photos(weights: tuple[Tensor, Tensor]) -> Tensor:
     state = (green > 0.51).double() - (green < 0.1).double()
     state[(green >= 0.1) & (green < 0.49)] = -0.5  # half closed
     return torch.cat([state, ((others - 0.5).abs().amax() > 0.01).double()[None]])
+
+
+def _what_the_gates_do(weights: Any) -> str:
+    """What is still to be mended, with the numbers that decide it."""
+    w1, w2 = _weights(weights)
+    z = squeeze(features(load()))
+    s, hidden = excite(z, w1, w2), F.relu(z @ w1.T)
+    temple, flower = s[:, GREEN].tolist()
+    others = [c for c in range(6) if c != GREEN and (s[:, c] - 0.5).abs().max() > 0.01]
+    names = ("bright", "horizontal edges", "vertical edges", "red", "green", "blue")
+    text = f'The gate of "green" is {temple:.2f} for the temple and {flower:.2f} for the flower.'
+    if not 0.49 <= temple <= 0.51 and any(hidden[0] > 0):
+        units = " and ".join(f"{h:.2g}" for h in hidden[0].tolist())
+        text += f" For the temple both units should be 0, so that the gate rests; they are {units}."
+    elif flower >= 0.1 and not any(hidden[1] > 0):
+        text += (
+            " No hidden unit is above 0 for the flower, so nothing closes its gate: check the signs in W₁."
+        )
+    elif flower >= 0.1 and not any(w2[GREEN][hidden[1] > 0]):
+        text += " A hidden unit is above 0 for the flower, but W₂ does not lead from it to green, row 4."
+    elif flower > 0.51:
+        text += " The flower's should close: the weight in W₂ has to be negative."
+    elif flower >= 0.1:
+        text += " The flower's has to come below 0.1: larger weights push further."
+    if others:
+        text += f" Other gates move too: {', '.join(names[c] for c in others)}; their rows in W₂ should be 0."
+    return text
 
 
 def _changed(green: float, bright: float, close: float, row: int | slice = GREEN) -> tuple[Tensor, Tensor]:
@@ -90,6 +241,7 @@ check_gate_weights = Exercise(
     solution=gate_weights,
     cases=[()],
     view=_gates_of_the_photos,
+    reason=_what_the_gates_do,
     hint="It takes no arguments and returns two tensors, W₁ of shape (2, 6) and W₂ of shape (6, 2).",
     right='"Green" is closed for the flower, at rest for the temple, and no other gate moved.',
     mistakes={
@@ -151,6 +303,7 @@ check_softmax_gates = Exercise(
             lambda channels, pushed, push: (softmax_gates(channels, pushed, push)[0], 0.5),
     },
 )  # fmt: skip
+
 
 Weights = tuple[Tensor, Tensor]
 

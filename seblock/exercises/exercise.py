@@ -6,31 +6,27 @@ write the stub, the call and the folded solution. The tests find it there.
 """
 
 import copy
-import dis
+import importlib
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
-Case = tuple[Any, ...]
+from seblock.exercises import errors, limit, outcome, reasons
+from seblock.exercises.known import matching
+from seblock.exercises.outcome import Case, Failure, Outcome, Verdict
 
+__all__ = ["Case", "Exercise", "Verdict", "seeded"]
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the check says of an answer. kind: not attempted, right, mistake, wrong or error."""
-
-    kind: str
-    text: str
-
-
-class Failure(Verdict):
-    """An answer that gave no numbers, and why. kind: not attempted, mistake or error."""
-
-
-Outcome = Tensor | Failure
+TOO_LONG = "Not yet. {} your function had not ended after {:g} seconds. Does each of its loops end?"
+BROKEN = (
+    "The check itself does not work, and that is not your function's fault. Restart the kernel and try again."
+)
+STILL_RUNNING = " It cannot be stopped from here: restart the kernel."
 
 
 @dataclass(frozen=True)
@@ -38,184 +34,179 @@ class Exercise:
     """A check that a learner calls with a function: `check_squeeze(my_squeeze)` prints a sentence.
 
     solution: the right function. cases: the arguments it is tried on, first the plainest.
-    mistakes: what to tell, and a function that makes this mistake, at least four.
     right: what to say of a right answer. hint: what to add where an answer raises.
+    mistakes: what to tell, and a function that makes this mistake.
+    variant, slips: the solution as a function with one keyword for each of its steps, and for each step what
+    to tell and what to put in its place. Two slips at once are recognised too.
     view: turns an answer's result and its arguments into the numbers that count, where they are not the
     result itself.
+    shapes: the axes, as in "u (N, C, H, W), s (N, C) -> (N, C, H, W)". parts: what the numbers of a result
+    are called, where there are two or more.
+    kinds: names of kinds of cases and how to know one, to tell where an answer is right.
+    reason: what can be seen of a wrong result, given it and its arguments, or nothing.
+    forbidden: names of functions that the task does not allow.
     """
 
     solution: Callable[..., Any]
     cases: Sequence[Case]
-    mistakes: dict[str, Callable[..., Any]]
     right: str
+    mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    variant: Callable[..., Any] | None = None
+    slips: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hint: str = ""
-    view: Callable[..., Any] = lambda result, *_: result
+    view: Callable[..., Any] = reasons.as_it_is
+    shapes: str = ""
+    parts: Sequence[str] = ()
+    kinds: Mapping[str, Callable[..., bool]] = field(default_factory=dict)
+    reason: Callable[..., str] = lambda *_: ""
+    forbidden: Sequence[str] = ()
 
-    def __call__(self, answer: Callable[..., Any]) -> None:
-        """Print the verdict on `answer`. Never raises because of it."""
-        print(self.verdict(answer).text)
+    def __call__(self, *answer: Any) -> None:
+        """Print the verdict on one answer. Never raises because of it."""
+        if len(answer) != 1:
+            print("Hand over one function, by its name: what stands in the brackets of the check.")
+            return
+        try:
+            verdict = self.verdict(answer[0])
+        except KeyboardInterrupt:
+            print("Interrupted: the answer was not checked.")
+            return
+        print(verdict.text)
+        if verdict.kind != "not attempted":
+            self._record(verdict.kind == "right")
 
-    def verdict(self, answer: Callable[..., Any]) -> Verdict:
+    def verdict(self, answer: Any) -> Verdict:
         """Judge `answer` by what it returns, not by how it is written."""
         if not callable(answer):
             return Verdict("error", "Hand over the function itself, by its name and without calling it.")
-        if _is_stub(answer):
+        if outcome.is_stub(answer):
             return Verdict(
                 "not attempted", "Not attempted yet: fill in the function, then run this cell again."
             )
-
+        if told := errors.signature(answer, self.names(), self.cases[0]):
+            return Verdict("error", f"Not yet. {told}")
         with torch.random.fork_rng(devices=[]):  # the learner's own random numbers go on as if unchecked
-            return self._judge(answer)
+            return _Trial(self, answer).verdict()
 
-    def _judge(self, answer: Callable[..., Any]) -> Verdict:
-        """The verdict on an answer that is a function and no stub."""
-        outcomes = [self._outcome(answer, case) for case in self.cases]
-        for outcome in outcomes:
-            if isinstance(outcome, Failure) and outcome.kind != "error":
-                return outcome
-        expected = [self._outcome(self.solution, case) for case in self.cases]
-        if all(map(_same, outcomes, expected)):
-            return Verdict("right", f"Right. {self.right}")
-        if not all(isinstance(outcome, Failure) for outcome in outcomes):
-            for told, mistaken in self.mistakes.items():
-                if all(
-                    _same(outcome, self._outcome(mistaken, case))
-                    for outcome, case in zip(outcomes, self.cases, strict=True)
-                ):
-                    return Verdict("mistake", f"Not yet. {told}")
-        first = next(i for i, pair in enumerate(zip(outcomes, expected, strict=True)) if not _same(*pair))
-        given, wanted, where = outcomes[first], expected[first], self._where(self.cases[first])
-        if isinstance(given, Failure):
-            return Verdict("error", f"Not yet. {where} {given.text} {self.hint}".rstrip())
-        assert isinstance(wanted, Tensor)
-        before = "Some cases are right. " if first else ""
-        return Verdict(
-            "wrong", f"Not yet. {before}{where} {_difference(given, wanted)}{_factor(outcomes, expected)}"
+    def names(self) -> list[str]:
+        """The arguments' names, those with defaults that no case gives left out."""
+        return list(inspect.signature(self.solution).parameters)[: len(self.cases[0])]
+
+    def known(self) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """Every mistake that has a name, and a function that makes it."""
+        yield from self.mistakes.items()
+        for step, slips in self.slips.items():
+            for told, other in slips.items():
+                yield told, self.with_slips({step: other})
+
+    def with_slips(self, choice: Mapping[str, Any]) -> Callable[..., Any]:
+        """The solution with other steps in the place of its own."""
+        variant = self.variant
+        assert variant is not None, "slips need a variant"
+        return lambda *case: variant(*case, **choice)
+
+    def outcome(self, function: Callable[..., Any], case: Case) -> Outcome:
+        """The numbers that a function of ours gives for a case, or a failure."""
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                return outcome.numbers(self.view(function(*copy.deepcopy(case)), *case))
+            except Exception:
+                return Failure("error", "")
+
+    def where(self, case: Case) -> str:
+        """For which arguments, in words that can begin a sentence."""
+        pairs = [(n, v) for n, v in zip(self.names(), case, strict=True) if not callable(v)]
+        return (
+            f"For {', '.join(f'{name} = {outcome.shown(value)}' for name, value in pairs)}"
+            if pairs
+            else "As it is,"
         )
 
-    def _outcome(self, function: Callable[..., Any], case: Case) -> Outcome:
-        """The numbers that the function gives for a case, or why it gives none."""
-        arguments = copy.deepcopy(case)
+    def _record(self, right: bool) -> None:
+        """Note in the reader's progress that this exercise was tried."""
         try:
-            result = function(*arguments)
-        except (Exception, SystemExit) as error:  # a learner's function may raise anything
+            progress = importlib.import_module("seblock.exercises.progress")
+        except ImportError:
+            return
+        for name, value in vars(importlib.import_module("seblock.exercises")).items():
+            if value is self:
+                progress.record(name, right)
+
+
+class _Trial:
+    """One answer on its way to a verdict."""
+
+    def __init__(self, check: Exercise, answer: Callable[..., Any]) -> None:
+        self.check, self.answer = check, answer
+        self.last: Any = None  # what the answer returned last, before it was made into numbers
+        self.results: list[Any] = []
+
+    def verdict(self) -> Verdict:
+        """The verdict on an answer that is a function and no stub."""
+        check = self.check
+        given: list[Outcome] = []
+        for case in check.cases:
+            given.append(result := self.run(case))
+            self.results.append(self.last)
+            if isinstance(result, Failure) and result.kind != "error":
+                return result
+        wanted = [check.outcome(check.solution, case) for case in check.cases]
+        if any(isinstance(w, Failure) for w in wanted):
+            return Verdict("error", BROKEN)
+        exact = outcome.is_whole(check.solution(*copy.deepcopy(check.cases[0])))
+        right = [outcome.same(g, w, exact) for g, w in zip(given, wanted, strict=True)]
+        if all(right):
+            if name := errors.calls(self.answer, copy.deepcopy(check.cases[0]), check.forbidden):
+                text = f"Not yet. The numbers are right, but the task asks for a way without `{name}`."
+                return Verdict("mistake", text)
+            return Verdict("right", f"Right. {check.right}")
+        if not all(isinstance(g, Failure) for g in given):
+            if told := matching(check, given, exact):
+                return Verdict("mistake", f"Not yet. {told}")
+        until = time.monotonic() + limit.PROBING
+
+        def ask(case: Case) -> Outcome:
+            return self.run(case) if time.monotonic() < until else Failure("error", "")
+
+        evidence = reasons.Evidence(check, ask, self.results, given, wanted, right, exact)
+        first = right.index(False)
+        failed = given[first]
+        if isinstance(failed, Failure):
+            return Verdict("error", f"Not yet. {reasons.some_right(evidence)}{failed.text}")
+        return Verdict("wrong", f"Not yet. {reasons.explain(evidence)}")
+
+    def run(self, case: Case) -> Outcome:
+        """The numbers that the answer gives for a case, or why it gives none."""
+        arguments, self.last = copy.deepcopy(case), None
+        where = self.check.where(case)
+        try:
+            result = limit.limited(limit.SECONDS, self.answer, *arguments)
+        except limit.OutOfTime as error:
+            more = STILL_RUNNING if error.alive else ""
+            return Failure("mistake", TOO_LONG.format(where, limit.SECONDS) + more)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a learner's function may raise anything
             if type(error) is NotImplementedError and not error.args:
                 return Failure("not attempted", "Not attempted yet: the function raises NotImplementedError.")
-            return Failure("error", f"your function raised {_told(error)}")
+            return Failure("error", errors.told(error, self.check.names(), arguments, self.check.hint))
+        self.last = result
         if result is None:
-            return Failure("error", "your function returned None: is a `return` missing?")
-        if not _alike(arguments, case):
-            text = "Your function changes its argument in place; whoever called it did not expect that."
-            return Failure("mistake", f"Not yet. {text} Work on a new one.")
+            return Failure("error", f"{where} your function returned None: is a `return` missing?")
+        if result is Ellipsis:
+            return Failure("not attempted", "Not attempted yet: the function returns `...`.")
+        for name, now, before in zip(self.check.names(), arguments, case, strict=True):
+            if not outcome.alike(now, before):
+                text = f"Your function changes {name} in place; whoever called it did not expect that."
+                return Failure("mistake", f"Not yet. {text} Work on a new one.")
         try:
-            return _numbers(self.view(result, *case))
+            return outcome.numbers(self.check.view(result, *case))
+        except outcome.NoNumbers as error:
+            return Failure("error", f"{where} your function returns {error}.")
         except Exception as error:
-            return Failure(
-                "error",
-                f"your function returned a {type(result).__name__} that is of no use here: {_told(error)}",
-            )
-
-    def _where(self, case: Case) -> str:
-        """For which arguments, in words that can begin a sentence."""
-        names = inspect.signature(self.solution).parameters  # some may have defaults that no case gives
-        pairs = [(name, value) for name, value in zip(names, case, strict=False) if not callable(value)]
-        return (
-            f"For {', '.join(f'{name} = {_shown(value)}' for name, value in pairs)}" if pairs else "As it is,"
-        )
-
-
-def _stub() -> None: ...
-
-
-def _is_stub(answer: Callable[..., Any]) -> bool:
-    """Whether the function holds nothing but a docstring, `...`, `pass` or a bare return."""
-
-    def instructions(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-        idle = ("RESUME", "NOP", "COPY_FREE_VARS")
-        return [(s.opname, s.argval) for s in dis.get_instructions(function) if s.opname not in idle]
-
-    return inspect.isfunction(answer) and instructions(answer) == instructions(_stub)
-
-
-def _numbers(result: Any) -> Tensor:
-    """What a function returned, as a tensor of doubles on the CPU."""
-    if isinstance(result, list | tuple) and result and all(isinstance(part, Tensor) for part in result):
-        result = torch.stack(list(result))
-    tensor = torch.as_tensor(result)
-    if tensor.is_complex():
-        raise TypeError("complex numbers")
-    return tensor.detach().to_dense().cpu().double()
-
-
-def _alike(ours: Any, theirs: Any) -> bool:
-    """Whether arguments are what they were, tensors within lists and dicts included."""
-    if type(ours) is not type(theirs):
-        return False
-    if isinstance(theirs, Tensor):
-        return torch.equal(ours, theirs)
-    if isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(_alike(ours[key], theirs[key]) for key in theirs)
-    if isinstance(theirs, list | tuple):
-        return len(ours) == len(theirs) and all(map(_alike, ours, theirs))
-    return callable(theirs) or bool(ours == theirs)
-
-
-def _same(ours: Outcome, theirs: Outcome) -> bool:
-    """Whether two results agree, to float tolerance or, for whole numbers, exactly; two failures agree."""
-    if isinstance(ours, Failure) or isinstance(theirs, Failure):
-        return isinstance(ours, Failure) and isinstance(theirs, Failure)
-    if torch.equal(theirs, theirs.round()):
-        return torch.equal(ours, theirs)
-    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
-
-
-def _difference(given: Tensor, wanted: Tensor) -> str:
-    """How a result differs from the right one, as the end of a sentence."""
-    if given.shape != wanted.shape:
-        text = f"your function returns shape {tuple(given.shape)}, expected is {tuple(wanted.shape)}."
-        if given.numel() == wanted.numel() and _same(given.flatten(), wanted.flatten()):
-            text += " The numbers are right."
-        return text
-    if not given.isfinite().all():
-        return "your function returns numbers that are not finite."
-    if wanted.numel() == 1:
-        return f"your function returns {given.item():.10g}, expected is {wanted.item():.10g}."
-    return f"the largest difference from what is expected is {float((given - wanted).abs().max()):.2g}."
-
-
-def _factor(outcomes: list[Outcome], expected: list[Outcome]) -> str:
-    """A sentence if all numbers are off by one common factor, else nothing."""
-    pairs = [
-        (given, wanted)
-        for given, wanted in zip(outcomes, expected, strict=True)
-        if isinstance(given, Tensor) and isinstance(wanted, Tensor) and given.shape == wanted.shape
-    ]
-    if len(pairs) < len(outcomes):
-        return ""
-    given, wanted = (torch.cat([pair[k].flatten() for pair in pairs]) for k in (0, 1))
-    factor = (given @ wanted) / (wanted @ wanted)
-    if len(given) < 2 or abs(factor) < 1e-3 or abs(factor - 1) < 1e-2 or not _same(given, factor * wanted):
-        return ""
-    return f" Every number is {float(factor):.2g} times what it should be."
-
-
-def _told(error: BaseException) -> str:
-    """An error in one line, whatever its author did."""
-    try:
-        message = str(error).strip()
-    except Exception:
-        message = ""
-    line = message.splitlines()[0][:200] if message else ""
-    return f"{type(error).__name__}: {line}".rstrip(": ").rstrip(".") + "."
-
-
-def _shown(argument: Any) -> str:
-    """A tensor by its shape, anything else as Python writes it."""
-    if isinstance(argument, Tensor):
-        return str(tuple(argument.shape))
-    if isinstance(argument, dict):
-        return "{" + ", ".join(f"{key!r}: {_shown(value)}" for key, value in argument.items()) + "}"
-    return repr(argument)
+            text = f"your function returns a {type(result).__name__} that is of no use here"
+            why = str(error) if isinstance(error, ValueError | TypeError) else errors.line(error)
+            return Failure("error", f"{where} {text}: {why.rstrip('.')}.")
 
 
 def seeded(*shapes: tuple[int, ...], seed: int = 0) -> Case:

@@ -1,10 +1,10 @@
 """Exercises of 08_gradients."""
 
+from collections.abc import Callable
+from typing import Any
 import math
-
 import torch
 from torch import Tensor
-
 from seblock.exercises.exercise import Case, Exercise, seeded
 
 
@@ -44,6 +44,18 @@ def grad_from_output(g: Tensor, x_tilde: Tensor, s: Tensor) -> Tensor:
 def _pass(n: int, c: int, h: int, w: int) -> Case:
     g, u, gates = seeded((n, c, h, w), (n, c, h, w), (n, c), seed=c)
     return g, (u + 0.5) * gates.sigmoid()[:, :, None, None], gates.sigmoid()
+
+
+def _grad(
+    g: Tensor,
+    u: Tensor,
+    s: Tensor,
+    product: Callable[[Tensor, Tensor], Tensor] = lambda g, u: g * u,
+    gather: Callable[[Tensor], Tensor] = lambda t: t.sum((2, 3)),
+    slope: Callable[[Tensor], Tensor] = lambda s: s * (1 - s),
+    join: Callable[[Tensor, Tensor], Tensor] = lambda a, b: a * b,
+) -> Tensor:
+    return join(gather(product(g, u)), slope(s))
 
 
 check_grad_from_output = Exercise(
@@ -123,28 +135,123 @@ def _squeezed(n: int, c: int, h: int, w: int) -> Case:
     return u, grad_z
 
 
+def _after_relu() -> Case:
+    """Maps as a ReLU leaves them: one is 0 everywhere, one has its largest value twice."""
+    u, grad_z = _squeezed(2, 3, 3, 4)
+    u = u.relu()
+    u[0, 1] = 0
+    u[1, 0, 0, 1] = u[1, 0, 2, 3] = 4
+    return u, grad_z
+
+
+def _where_it_stands(given: object, u: Tensor, grad_z: Tensor) -> str:
+    """What the first map that is wrong should hold, and what it holds."""
+    if not isinstance(given, Tensor) or given.shape != u.shape:
+        return ""
+    wanted = back_through_max(u, grad_z)
+    wrong = (_at_the_first(given, u, grad_z) - wanted).abs().amax((2, 3)) > 1e-4
+    n, c = wrong.nonzero()[0].tolist()
+    row, column = (wanted[n, c] != 0).nonzero()[0].tolist()
+    text = f"In the map of image {n}, channel {c}, all of ∂L/∂z should be at row {row}, column {column}"
+    where = given[n, c].nonzero().tolist()
+    if not where:
+        return f"{text}; yours is 0 everywhere."
+    if len(where) > 3:
+        return f"{text}; yours is not 0 at {len(where)} of {u[n, c].numel()} positions."
+    found = " and ".join(f"row {i}, column {j}: {given[n, c, i, j]:.2g}" for i, j in where)
+    return f"{text}: {grad_z[n, c]:.2g}. Yours has {found}."
+
+
+def _at_the_first(given: Any, u: Tensor, grad_z: Tensor) -> Any:
+    """The gradient, moved to the first of several largest positions wherever they share ∂L/∂z among them.
+
+    Which of them gets it is a matter of taste: `max` with a dimension chooses one, `amax` shares it out.
+    """
+    if not isinstance(given, Tensor) or given.shape != u.shape:
+        return given
+    largest = (u == u.amax((2, 3), keepdim=True)).flatten(2)
+    flat = given.detach().to(u.dtype).flatten(2)
+    part = flat / grad_z[:, :, None]
+    fair = (part * ~largest == 0).all(2) & (part > -1e-5).all(2) & ((part.sum(2) - 1).abs() < 1e-3)
+    moved = torch.zeros_like(flat).scatter(2, u.flatten(2).argmax(2, keepdim=True), grad_z[:, :, None])
+    return torch.where(fair[:, :, None], moved, flat).view_as(u)
+
+
 def _everywhere(u: Tensor, grad_z: Tensor) -> Tensor:
     return grad_z[:, :, None, None].expand_as(u)
 
 
+def _where_max(u: Tensor, grad_z: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    return torch.where(u == u.amax(dim, keepdim=True), _everywhere(u, grad_z), 0)
+
+
 check_back_through_max = Exercise(
     solution=back_through_max,
-    cases=[_squeezed(2, 8, 5, 3), _squeezed(1, 3, 2, 4), _squeezed(3, 2, 4, 1)],
+    cases=[
+        *[_squeezed(2, 8, 5, 3), _squeezed(1, 3, 2, 4), _squeezed(3, 2, 4, 1), _squeezed(2, 2, 3, 3)],
+        _after_relu(),
+    ],
+    view=_at_the_first,
+    reason=_where_it_stands,
+    shapes="u (N, C, H, W), grad_z (N, C) -> (N, C, H, W)",
+    forbidden=("backward", "grad"),
+    kinds={
+        "one position of each map is the largest": lambda u, grad_z: bool(
+            ((u == u.amax((2, 3), keepdim=True)).sum((2, 3)) == 1).all()
+        ),
+        "H and W are equal": lambda u, grad_z: u.shape[2] == u.shape[3],
+        "W is 1": lambda u, grad_z: u.shape[3] == 1,
+    },
     right="One position of each map hears of it, and the others learn nothing.",
     mistakes={
         "It is the gradient of the mean: every position gets the same part.":
             lambda u, grad_z: _everywhere(u, grad_z) / (u.shape[2] * u.shape[3]),
         "Every position gets the whole gradient. Only the largest one moves the maximum.":
             _everywhere,
+        "Where several positions are the largest, as in a map of zeros, all of them get the whole gradient. "
+        "Choose one.":
+            lambda u, grad_z: _where_max(u, grad_z, (2, 3)),
+        "The largest positions are marked, but ∂L/∂z is missing, and of several that are equal one counts.":
+            lambda u, grad_z: _where_max(u, torch.ones_like(grad_z), (2, 3)),
         "The position is that of the largest |u|. The maximum knows the sign.":
             lambda u, grad_z: back_through_max(u.abs(), grad_z),
         "The position is that of the smallest value.":
             lambda u, grad_z: back_through_max(-u, grad_z),
+        "The positions are those of the smallest values. It should be the largest one.":
+            lambda u, grad_z: _where_max(-u, grad_z, (2, 3)),
         "It is multiplied by u. The maximum passes on the gradient itself.":
             lambda u, grad_z: back_through_max(u, grad_z) * u,
+        "Every position gets ∂L/∂z times u. The maximum passes it on to the largest position alone.":
+            lambda u, grad_z: _everywhere(u, grad_z) * u,
+        "Every position gets ∂L/∂z times the maximum. It goes to the largest position alone, without "
+        "a factor.":
+            lambda u, grad_z: _everywhere(u, grad_z) * u.amax((2, 3), keepdim=True),
         "The largest position is marked, but ∂L/∂z is missing.":
             lambda u, grad_z: back_through_max(u, torch.ones_like(grad_z)),
         "It is divided by H · W. There is one largest position, and it moves z by as much as itself.":
             lambda u, grad_z: back_through_max(u, grad_z) / (u.shape[2] * u.shape[3]),
+        "It is the largest of each column that gets the gradient. A map has one largest position.":
+            lambda u, grad_z: _where_max(u, grad_z, 2),
+        "It is the largest of each row that gets the gradient. A map has one largest position.":
+            lambda u, grad_z: _where_max(u, grad_z, 3),
+        "Positions that are the largest of their row and of their column get it. A map has one "
+        "largest position.":
+            lambda u, grad_z: _where_max(u, grad_z, 2) * (u == u.amax(3, keepdim=True)),
+        "It is the largest of each whole image that gets the gradient. Each map has one.":
+            lambda u, grad_z: _where_max(u, grad_z, (1, 2, 3)),
+        "It is the largest of the whole batch that gets the gradient. Each map has one.":
+            lambda u, grad_z: _where_max(u, grad_z, (0, 1, 2, 3)),
+        "Everything above zero gets the gradient, as behind a ReLU. A map has one largest position.":
+            lambda u, grad_z: _everywhere(u, grad_z) * (u > 0),
+        "A softmax shares it out. The maximum passes it on to one position.":
+            lambda u, grad_z: u.flatten(2).softmax(2).view_as(u) * _everywhere(u, grad_z),
+        "The rest of the map is left as it was. What is not the largest gets 0.":
+            lambda u, grad_z: torch.where(
+                u == u.amax((2, 3), keepdim=True), _everywhere(u, grad_z), u
+            ),
+        "It is the gradient ∂L/∂z itself. It has to be put where the largest value of each map is.":
+            lambda u, grad_z: grad_z,
+        "The numbers are right, but each map is one long row: view_as(u) gives it H and W again.":
+            lambda u, grad_z: back_through_max(u, grad_z).flatten(2),
     },
 )  # fmt: skip

@@ -1,10 +1,10 @@
 """Exercises of 06_two_implementations."""
 
+import difflib
 from collections.abc import Callable
-
+import numpy as np
 import torch
 from torch import Tensor
-
 from seblock.blocks import SELayer, SqEx
 from seblock.exercises.exercise import Case, Exercise, seeded
 
@@ -14,40 +14,115 @@ def parameters(channel: int, reduction: int, bias: bool) -> int:
     return 2 * channel * hidden + bias * (hidden + channel)
 
 
+def _parameters(
+    channel: int,
+    reduction: int,
+    bias: bool,
+    hidden: Callable[[int, int], float] = lambda c, r: c // r,
+    weights: Callable[[int, float], float] = lambda c, h: 2 * c * h,
+    biases: Callable[[int, float], float] = lambda c, h: h + c,
+    wanted: Callable[[bool], float] = lambda bias: bias,
+) -> float:
+    h = hidden(channel, reduction)
+    return weights(channel, h) + wanted(bias) * biases(channel, h)
+
+
+def _counted(result: object, channel: int, reduction: int, bias: bool) -> str:
+    """The parts of the right number."""
+    h = channel // reduction
+    parts = f"There are {h} hidden units, so {channel} × {h} weights on the way down and as many back"
+    parts += f", and {h} + {channel} biases" if bias else ", and no biases"
+    given = result if isinstance(result, int | float) else "something else"
+    right = parameters(channel, reduction, bias)
+    return (
+        f"For channel = {channel}, reduction = {reduction} and bias = {bias} your function returns {given}, "
+        f"expected is {right}. {parts}."
+    )
+
+
 check_parameters = Exercise(
     solution=parameters,
     cases=[
-        *[(64, 16, False), (64, 16, True), (256, 8, True), (512, 4, False)],
-        *[(100, 16, False), (60, 16, True)],  # r does not divide C
+        *[(64, 16, False), (64, 16, True), (256, 8, True), (512, 4, False), (32, 2, True), (48, 16, False)],
+        *[(100, 16, False), (60, 16, True), (30, 4, False), (33, 5, True)],  # r does not divide C
     ],
+    kinds={
+        "bias is False": lambda channel, reduction, bias: not bias,
+        "bias is True": lambda channel, reduction, bias: bias,
+        "reduction divides channel": lambda channel, reduction, bias: channel % reduction == 0,
+        "there are at least 8 hidden units": lambda channel, reduction, bias: channel // reduction >= 8,
+        "there are no biases and reduction divides channel":
+            lambda channel, reduction, bias: not bias and channel % reduction == 0,
+    },
+    reason=_counted,
     right="Two matrices of C × ⌊C/r⌋, and with biases one for each hidden unit and each gate.",
+    variant=_parameters,
+    slips={
+        "hidden": {
+            "The reduction is taken as the hidden width. It divides: there are channel // reduction units.":
+                lambda c, r: r,
+            "The hidden width is rounded up. channel // reduction rounds down.": lambda c, r: -(-c // r),
+            "The hidden width is rounded to the nearest number. channel // reduction rounds down.":
+                lambda c, r: round(c / r),
+            "The hidden width is not rounded: where r does not divide C, C / r is no whole number. Use //.":
+                lambda c, r: c / r,
+            "The reduction is not used: the hidden layer is narrower than the outer ones.": lambda c, r: c,
+            "The reduction is taken off. It divides: there are channel // reduction units.":
+                lambda c, r: c - r,
+            "The hidden width is what is left over by the division. It is channel // reduction.":
+                lambda c, r: c % r,
+            "The hidden width is at least 8 here. The task has no such limit.": lambda c, r: max(c // r, 8),
+            "It is divided twice by the reduction. The hidden width is channel // reduction.":
+                lambda c, r: c // r // r,
+            "The hidden width is one too many.": lambda c, r: c // r + 1,
+            "The hidden width is one too few.": lambda c, r: c // r - 1,
+        },
+        "weights": {
+            "That is one matrix. There are two: down to the hidden units and back up.": lambda c, h: c * h,
+            "It is four matrices. There are two: down to the hidden units and back up.":
+                lambda c, h: 4 * c * h,
+            "The widths are added. A matrix has rows times columns.": lambda c, h: 2 * (c + h),
+            "The weights are one number for each hidden unit. A matrix has rows times columns.":
+                lambda c, h: 2 * h,
+            "The second matrix is h × h here. It leads back up to the channels: C × h.":
+                lambda c, h: c * h + h * h,
+            "The first matrix is C × C here. It leads down to the hidden units: h × C.":
+                lambda c, h: c * c + c * h,
+            "3 × 3 kernels are counted. The block's layers look at one number a channel.":
+                lambda c, h: 18 * c * h,
+            "The weights are squared. There are two matrices of C × h.": lambda c, h: (c * h) ** 2,
+        },
+        "biases": {
+            "The hidden units' biases are missing: both Linear layers have some.": lambda c, h: c,
+            "The gates' biases are missing: both Linear layers have some.": lambda c, h: h,
+            "Both layers get C biases. The first one puts out only C / r numbers.": lambda c, h: 2 * c,
+            "Both layers get C / r biases. The second one puts out C numbers.": lambda c, h: 2 * h,
+            "Each layer gets one bias. It has one for each number that it puts out.": lambda c, h: 2,
+            "Only one bias is counted. A layer has one for each number that it puts out.": lambda c, h: 1,
+            "The biases are counted twice.": lambda c, h: 2 * (h + c),
+            "The numbers of biases are multiplied. They add up.": lambda c, h: h * c,
+        },
+        "wanted": {
+            "The biases are left out where bias is True.": lambda bias: 0,
+            "Biases are counted where bias is False too.": lambda bias: 1,
+            "Biases are counted where bias is False, and left out where it is True.": lambda bias: 1 - bias,
+        },
+    },
     mistakes={
-        "That is one matrix. There are two: down to the hidden units and back up.":
-            lambda channel, reduction, bias: channel * (channel // reduction)
+        "The weights are multiplied by the number of biases. They add up.":
+            lambda channel, reduction, bias: parameters(channel, reduction, False)
+            * (channel // reduction + channel if bias else 1),
+        "It is the size of the input and of the hidden layer, not of a matrix between them.":
+            lambda channel, reduction, bias: channel + channel // reduction,
+        "2 · C · C // r is rounded too late: the hidden width, C // r, is rounded down first.":
+            lambda channel, reduction, bias: 2 * channel * channel // reduction
             + bias * (channel // reduction + channel),
-        "The reduction is taken as the hidden width. It divides: there are channel // reduction units.":
-            lambda channel, reduction, bias: 2 * channel * reduction + bias * (reduction + channel),
-        "The biases are left out where bias is True.":
-            lambda channel, reduction, bias: parameters(channel, reduction, False),
-        "The hidden units' biases are missing: both Linear layers have some.":
-            lambda channel, reduction, bias: parameters(channel, reduction, False) + bias * channel,
-        "Both layers get C biases. The first one puts out only C / r numbers.":
-            lambda channel, reduction, bias: parameters(channel, reduction, False) + bias * 2 * channel,
-        "Biases are counted where bias is False too.":
-            lambda channel, reduction, bias: parameters(channel, reduction, True),
-        "The hidden width is rounded up. channel // reduction rounds down.":
-            lambda channel, reduction, bias: 2 * channel * -(-channel // reduction)
-            + bias * (channel - (-channel // reduction)),
-        "The hidden width is rounded to the nearest number. channel // reduction rounds down.":
-            lambda channel, reduction, bias: 2 * channel * round(channel / reduction)
-            + bias * (channel + round(channel / reduction)),
-        "It is 2 C² / r, which is right only where r divides C: the hidden width is rounded down first.":
-            lambda channel, reduction, bias: 2 * channel**2 / reduction
-            + bias * (channel / reduction + channel),
-        "The reduction is not used: the hidden layer is narrower than the outer ones.":
-            lambda channel, reduction, bias: 2 * channel * channel + bias * 2 * channel,
+        "C · C // r is rounded too late: the hidden width, C // r, is rounded down first.":
+            lambda channel, reduction, bias: 2 * (channel * channel // reduction)
+            + bias * (channel // reduction + channel),
     },
 )  # fmt: skip
+
 
 State = dict[str, Tensor]
 
@@ -72,27 +147,33 @@ def _states() -> list[tuple[State]]:
     return states
 
 
-def _found(given: State, state: State) -> list[float]:
-    """How each entry of SqEx's state dict was met, how many are too many, and whether it works.
+OTHER = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
+
+
+def _met(name: str, given: State, wanted: State) -> int:
+    """How an entry was met.
 
     0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix.
     """
+    if name not in given:
+        return 0
+    right = wanted[name]
+    value = torch.as_tensor(given[name]).to(right.dtype)
+    ways = [right, right.T if right.ndim == 2 else right, wanted[OTHER.get(name, name)]]
+    if all(value.shape != w.shape for w in ways):
+        return 1
+    return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
+
+
+def _found(given: State, state: State) -> list[float]:
+    """How each entry of SqEx's state dict was met, how many are too many, and whether it works."""
     if not isinstance(given, dict):
-        raise TypeError(f"expected a dict from names to tensors, got {type(given).__name__}")
+        raise TypeError("a dict from names to tensors is wanted")
+    for name, value in given.items():
+        if not isinstance(value, Tensor | list | int | float | np.ndarray):
+            raise TypeError(f"{name} is {value!r:.40}, and a tensor is wanted")
     wanted = move(state)
-    other = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
-
-    def met(name: str) -> int:
-        if name not in given:
-            return 0
-        right = wanted[name]
-        value = torch.as_tensor(given[name]).to(right.dtype)
-        ways = [right, right.T if right.ndim == 2 else right, wanted[other.get(name, name)]]
-        if all(value.shape != w.shape for w in ways):
-            return 1
-        return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
-
-    found = [*map(met, wanted), len(set(given) - set(wanted))]
+    found = [*(_met(name, given, wanted) for name in wanted), len(set(given) - set(wanted))]
     channel, hidden = state["fc.2.weight"].shape
     selayer, sqex = SELayer(channel, channel // hidden), SqEx(channel, channel // hidden)
     selayer.load_state_dict(state)
@@ -104,6 +185,30 @@ def _found(given: State, state: State) -> list[float]:
         return [*found, 0]
     (u,) = seeded((2, channel, 4, 3))
     return [*found, float(torch.allclose(sqex(u), selayer(u), atol=1e-6))]
+
+
+def _entries(given: State, state: State) -> str:
+    """Each entry that is not right, in the order of SqEx."""
+    wanted = move(state)
+    unknown = [name for name in given if name not in wanted]
+    said = []
+    for name, right in wanted.items():
+        met = _met(name, given, wanted)
+        shape = tuple(torch.as_tensor(given[name]).shape) if met else ()
+        near = difflib.get_close_matches(name, unknown, 1, 0.9)
+        told = {
+            0: f"is called {near[0]!r}" if near else "is missing",
+            1: f"has shape {shape}, expected is {tuple(right.shape)}",
+            2: "should be zero" if "bias" in name else "has the right shape and other numbers than SELayer's",
+            4: "is transposed",
+            5: f"is the matrix that belongs to {OTHER.get(name)}",
+        }
+        if met != 3:
+            said.append(f"{name} {told[met]}")
+    rest = [name for name in unknown if not any(repr(name) in text for text in said)]
+    if rest:
+        said.append(f"SqEx does not know {', '.join(map(repr, rest[:2]))}")
+    return f"{'; '.join(said[:3])}."
 
 
 def _with(**biases: Callable[[Tensor], Tensor]) -> Callable[[State], State]:
@@ -118,6 +223,7 @@ check_move = Exercise(
     solution=move,
     cases=_states(),
     view=_found,
+    reason=_entries,
     hint="SELayer's keys are fc.0.weight and fc.2.weight; fc.1 is the ReLU and has none.",
     right="With zero biases SqEx computes what SELayer computed.",
     mistakes={

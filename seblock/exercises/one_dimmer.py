@@ -1,9 +1,11 @@
 """Exercises of 12_one_dimmer."""
 
+from collections.abc import Callable
+from typing import Any
 import torch
 from torch import Tensor
-
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number
 from seblock.gates import class_specificity
 
 
@@ -29,27 +31,129 @@ def _within(s: Tensor, labels: Tensor) -> Tensor:
     ).sum() / len(s)
 
 
+def _of_each(s: Tensor, labels: Tensor) -> Tensor:
+    """Each image's class's mean."""
+    return torch.stack([s[labels == k].mean() for k in labels])
+
+
+def _variances(s: Tensor, labels: Tensor, correction: int) -> Tensor:
+    """Each class's own variance, once a class; NaN where a class has too few images for it."""
+    return torch.stack([s[labels == k].var(correction=correction) for k in labels.unique()])
+
+
+def _share(result: Any, s: Tensor, labels: Tensor) -> str:
+    """What shows in a number that is no share."""
+    value = float(result)
+    where = f"For {len(s)} gates with labels = {labels.tolist()} your function returns {number(value)}"
+    if value > 1 + 1e-6 or value < -1e-6:
+        return f"{where}. A share lies between 0 and 1: divide a part of the variance by all of it."
+    right = number(specificity(s, labels), value)
+    return f"{where}, expected is {right}: the variance of each image's class mean, over all variance."
+
+
+def _straight(s: Tensor, labels: Tensor) -> Tensor:
+    """The correlation of gate and label, as if labels were amounts."""
+    return torch.corrcoef(torch.stack([s, labels.to(s.dtype)]))[0, 1]
+
+
+def _filled(s: Tensor, labels: Tensor, of: Callable[[Tensor], Tensor], last: bool = True) -> Tensor:
+    """Each image with its class's number, the class with the highest label left out or not."""
+    means = torch.zeros_like(s)
+    for k in labels.unique():
+        if last or k < labels.max():
+            means[labels == k] = of(s[labels == k])
+    return means
+
+
 check_specificity = Exercise(
     solution=specificity,
-    cases=list(map(_classes, ([0, 1, 2, 1, 0, 2, 2, 2, 0], [0, 0, 1, 1, 1, 1], [2, 1, 0, 2, 1, 1, 1]))),
+    cases=[
+        *map(_classes, ([0, 1, 2, 1, 0, 2, 2, 2, 0], [0, 0, 1, 1, 1, 1], [2, 1, 0, 2, 1, 1, 1])),
+        *map(_classes, ([0, 0, 1, 1], [3, 3, 0, 0, 0, 3, 5, 5, 5, 5], [1, 1, 2, 2, 2, 4, 4, 4])),
+    ],
+    shapes="s (N,), labels (N,) -> ()",
+    kinds={
+        "all classes have as many images": lambda s, labels: len(set(labels.bincount().tolist())) == 1,
+        "there are two classes": lambda s, labels: len(labels.unique()) == 2,
+        "labels run from 0 without a gap": lambda s, labels: bool((labels.bincount() > 0).all()),
+        "labels run from 0 to 2": lambda s, labels: labels.unique().tolist() == [0, 1, 2],
+    },
+    reason=_share,
     right="The rest lies within the classes.",
     mistakes={
         "It is the share within the classes. The task asks for the one between them.":
             lambda s, labels: 1 - specificity(s, labels),
         "It is the variance between the classes, not its share of all variance.":
             lambda s, labels: specificity(s, labels) * s.var(correction=0),
+        "It is the variance between the classes, not its share of all variance: divide by s.var().":
+            lambda s, labels: specificity(s, labels) * s.var(),
         "Each class counts once, however many images it has. Weigh it by their number.":
             lambda s, labels: _means(s, labels).var(correction=0) / s.var(correction=0),
         "Each class counts once, and the variance of the means divides by their number less one.":
             lambda s, labels: _means(s, labels).var() / s.var(),
+        "Each class counts once, and neither is it a share: it is the variance of the classes' means.":
+            lambda s, labels: _means(s, labels).var(),
         "It is between over within. The share is between over the sum of both.":
             lambda s, labels: specificity(s, labels) * s.var(correction=0) / _within(s, labels),
+        "It is all variance over that between the classes: the share is upside down.":
+            lambda s, labels: 1 / specificity(s, labels),
         "It is a ratio of standard deviations. Only variances add up to a whole.":
             lambda s, labels: specificity(s, labels) ** 0.5,
+        "A variance is divided by a standard deviation. Divide it by the variance of s.":
+            lambda s, labels: _of_each(s, labels).var() / s.std(),
+        "The variance between the classes is counted in the whole twice: s.var() holds it already.":
+            lambda s, labels: _of_each(s, labels).var() / (_of_each(s, labels).var() + s.var()),
+        "One variance divides by N, the other by N - 1. Take the same for both.":
+            lambda s, labels: _of_each(s, labels).var(correction=0) / s.var(),
+        "One variance divides by N - 1, the other by N. Take the same for both.":
+            lambda s, labels: _of_each(s, labels).var() / s.var(correction=0),
         "It is the variance within the classes, not a share.":
             lambda s, labels: _within(s, labels),
+        "Within the classes, each class's variance counts once and divides by its number less one. "
+        "Weigh it by its images.":
+            lambda s, labels: 1 - _variances(s, labels, 1).mean() / s.var(),
+        "Within the classes, each class's variance counts once. Weigh it by its images.":
+            lambda s, labels: 1 - _variances(s, labels, 0).mean() / s.var(correction=0),
+        "The mean variance within a class is divided by all variance. The task asks for what lies "
+        "between them.":
+            lambda s, labels: _variances(s, labels, 1).mean() / s.var(),
+        "The mean variance within a class is divided by all variance. Asked for is what lies between "
+        "classes.":
+            lambda s, labels: _variances(s, labels, 0).mean() / s.var(correction=0),
+        "Inside the classes the variance divides by N, in all by N - 1. Take the same for both.":
+            lambda s, labels: 1 - _within(s, labels) / s.var(),
+        "The variance within the classes divides by N, that of all by N - 1, and it is not what is "
+        "asked for.":
+            lambda s, labels: _within(s, labels) / s.var(),
+        "It is how s and the labels go together in a straight line. Labels are names, not amounts.":
+            _straight,
+        "It is the square of a correlation. Labels are names, not amounts.":
+            lambda s, labels: _straight(s, labels).square(),
+        "s[labels] takes images 0, 1, 2 … by number. A mask, s[labels == k], takes the images of class k.":
+            lambda s, labels: s[labels].var() / s.var(),
+        "The class with the highest label is left out: range(n) ends at n - 1.":
+            lambda s, labels: _filled(s, labels, Tensor.mean, last=False).var() / s.var(),
+        "Each class has its median. The variance between classes is that of their means.":
+            lambda s, labels: _filled(s, labels, Tensor.median).var() / s.var(),
+        "It is the distance from the lowest class mean to the highest. The task asks for a share of "
+        "variance.":
+            lambda s, labels: _means(s, labels).max() - _means(s, labels).min(),
+        "It is in per cent. The task asks for a number from 0 to 1.":
+            lambda s, labels: 100 * specificity(s, labels),
     },
 )  # fmt: skip
+
+
+def _fold(
+    gamma: Tensor,
+    beta: Tensor,
+    s: Tensor,
+    gate: Callable[[Tensor], Tensor] = lambda s: s,
+    for_gamma: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda g, b, s: s * g,
+    for_beta: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda g, b, s: s * b,
+) -> tuple[Tensor, Tensor]:
+    s = gate(s)
+    return for_gamma(gamma, beta, s), for_beta(gamma, beta, s)
 
 
 Folded = tuple[Tensor, Tensor]

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import rescale, squeeze
+
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -27,10 +27,83 @@ def _gate(u: Tensor) -> Tensor:
     return rescale(u, (3 * squeeze(u)).sigmoid())
 
 
+def _block(
+    x: Tensor,
+    branch: Layer,
+    gate: Layer,
+    enters: Callable[[Tensor, Layer], Tensor] = lambda x, gate: x,
+    between: Layer = lambda y: y,
+    gated: Callable[[Tensor, Tensor, Layer], Tensor] = lambda y, x, gate: gate(y),
+    shortcut: Callable[[Tensor, Layer], Tensor] = lambda x, gate: x,
+    join: Callable[[Tensor, Tensor], Tensor] = lambda x, y: x + y,
+    after: Callable[[Tensor, Layer], Tensor] = lambda t, gate: F.relu(t),
+) -> Tensor:
+    y = gated(between(branch(enters(x, gate))), x, gate)
+    return after(join(shortcut(x, gate), y), gate)
+
+
 check_block = Exercise(
     solution=block,
-    cases=[(*seeded((2, 4, 5, 3)), _branch, _gate), (*seeded((1, 3, 6, 6), seed=1), _branch, _gate)],
+    cases=[
+        *[(*seeded((2, 4, 5, 3)), _branch, _gate), (*seeded((1, 3, 6, 6), seed=1), _branch, _gate)],
+        (*seeded((3, 2, 4, 5), seed=2), _branch, _gate),
+    ],
+    shapes="x (N, C, H, W) -> (N, C, H, W)",
     right="The standard placement: the gate weighs what the branch adds, the shortcut passes untouched.",
+    variant=_block,
+    slips={
+        "enters": {
+            "The gate weighs what enters the branch, as in PRE. It should weigh what leaves it.":
+                lambda x, gate: gate(x),
+            "There is a ReLU before the branch. x goes in as it is.": lambda x, gate: F.relu(x),
+            "The gate and a ReLU come before the branch.": lambda x, gate: F.relu(gate(x)),
+        },
+        "between":
+            {"There is a ReLU between branch and gate. The one ReLU comes after the addition.": F.relu},
+        "gated": {
+            "There is no gate on the branch: this is the plain residual block.": lambda y, x, gate: y,
+            "The gate looks at x and multiplies the branch. It should look at what the branch puts out.":
+                lambda y, x, gate: gate(x) * y,
+            "gate(...) is multiplied in once more. It returns the map rescaled already, not the gates.":
+                lambda y, x, gate: gate(y) * y,
+            "The branch is added to what the gate returns. gate(...) is the branch already, rescaled.":
+                lambda y, x, gate: gate(y) + y,
+            "The gate is used twice, one after the other.": lambda y, x, gate: gate(gate(y)),
+            "There is a ReLU after the gate. The one ReLU comes after the addition.":
+                lambda y, x, gate: F.relu(gate(y)),
+            "The gate stands beside the branch, on x. It should weigh what the branch puts out.":
+                lambda y, x, gate: y + gate(x),
+            "The gate's map of x takes the branch's place. It should weigh what the branch puts out.":
+                lambda y, x, gate: gate(x),
+        },
+        "shortcut": {
+            "The shortcut is missing: x has to be added.": lambda x, gate: 0 * x,
+            "The gate sits on the shortcut, as in Identity. x passes untouched.": lambda x, gate: gate(x),
+            "There is a ReLU on the shortcut. x passes untouched.": lambda x, gate: F.relu(x),
+            "The shortcut is added twice.": lambda x, gate: 2 * x,
+        },
+        "join": {
+            "The branch is taken off. It should be added.": lambda x, y: x - y,
+            "x is taken off. It should be added.": lambda x, y: y - x,
+            "Shortcut and branch are multiplied. They should be added.": lambda x, y: x * y,
+            "It is the mean of shortcut and branch. They should be added.": lambda x, y: (x + y) / 2,
+            "Shortcut and branch are laid beside each other. They should be added.":
+                lambda x, y: torch.cat([x, y], 1),
+            "The larger of shortcut and branch is taken. They should be added.": torch.maximum,
+        },
+        "after": {
+            "The ReLU after the addition is missing.": lambda t, gate: t,
+            "The gate comes after the addition. In the standard place it comes before.":
+                lambda t, gate: F.relu(gate(t)),
+            "The gate comes after the addition and its ReLU. In the standard place it comes before.":
+                lambda t, gate: gate(F.relu(t)),
+            "There is a sigmoid at the end. The task asks for a ReLU.": lambda t, gate: t.sigmoid(),
+            "There is a tanh at the end. The task asks for a ReLU.": lambda t, gate: t.tanh(),
+            "There is a GELU at the end. The task asks for a ReLU.": lambda t, gate: F.gelu(t),
+            "There is a leaky ReLU at the end. The task asks for a ReLU.": lambda t, gate: F.leaky_relu(t),
+            "There is a SiLU at the end. The task asks for a ReLU.": lambda t, gate: F.silu(t),
+        },
+    },
     mistakes={
         "This is POST: the gate comes after the addition and its ReLU, and weighs the shortcut as well.":
             lambda x, branch, gate: gate(F.relu(x + branch(x))),
@@ -38,20 +111,24 @@ check_block = Exercise(
             lambda x, branch, gate: F.relu(x + branch(gate(x))),
         "This is Identity: the gate sits on the shortcut.":
             lambda x, branch, gate: F.relu(gate(x) + branch(x)),
-        "The ReLU after the addition is missing.":
-            lambda x, branch, gate: x + gate(branch(x)),
-        "The shortcut is missing: x has to be added.":
-            lambda x, branch, gate: F.relu(gate(branch(x))),
         "The ReLU comes before the addition. It follows it.":
             lambda x, branch, gate: x + F.relu(gate(branch(x))),
-        "The gate comes after the addition. In the standard place it comes before.":
-            lambda x, branch, gate: F.relu(gate(x + branch(x))),
-        "There is no gate: this is the plain residual block.":
-            lambda x, branch, gate: F.relu(x + branch(x)),
-        "The gate looks at x and multiplies the branch. It should look at what the branch puts out.":
-            lambda x, branch, gate: F.relu(x + gate(x) * branch(x)),
-        "gate(...) is multiplied in once more. It returns the map rescaled already, not the gates.":
-            lambda x, branch, gate: F.relu(x + gate(branch(x)) * branch(x)),
+        "The gate weighs the sum, and there is no ReLU after it.":
+            lambda x, branch, gate: gate(x + branch(x)),
+        "Both the shortcut and the ReLU are missing: it is the gated branch alone.":
+            lambda x, branch, gate: gate(branch(x)),
+        "What is added is the branch, not x: the shortcut brings x itself.":
+            lambda x, branch, gate: F.relu(branch(x) + gate(branch(x))),
+        "The branch is used twice, and there is no gate.":
+            lambda x, branch, gate: F.relu(x + branch(branch(x))),
+        "The branch and its gate are used twice, one after the other.":
+            lambda x, branch, gate: F.relu(x + gate(branch(gate(branch(x))))),
+        "The branch is used twice, with the gate between. Once is enough, with the gate after it.":
+            lambda x, branch, gate: F.relu(x + branch(gate(branch(x)))),
+        "The gate weighs the sum and x is added again. It weighs the branch alone.":
+            lambda x, branch, gate: F.relu(x + gate(x + branch(x))),
+        "The gates of the branch weigh the shortcut. x passes untouched.":
+            lambda x, branch, gate: F.relu(x * gate(branch(x)) / branch(x) + branch(x)),
     },
 )  # fmt: skip
 
@@ -96,7 +173,30 @@ check_signal_left = Exercise(
     },
 )  # fmt: skip
 
+
 Stages = list[tuple[int, int]]
+
+
+def _extra(
+    stages: Stages,
+    reduction: int,
+    matrices: float = 2,
+    chosen: Callable[[Stages], Stages] = lambda stages: stages,
+    blocks: Callable[[int], int] = lambda n: n,
+    size: Callable[[int, int], float] = lambda c, r: c * c // r,
+    biases: Callable[[int, int], int] = lambda c, r: 0,
+) -> float:
+    return sum(blocks(n) * (matrices * size(c, reduction) + biases(c, reduction)) for n, c in chosen(stages))
+
+
+def _stage_by_stage(result: object, stages: Stages, reduction: int) -> str:
+    """What each stage should add."""
+    parts = [f"{n} × 2 × {c}² / {reduction} = {2 * n * c * c // reduction}" for n, c in stages]
+    given = result if isinstance(result, int | float) else "something else"
+    return (
+        f"For stages = {stages} and reduction = {reduction} your function returns {given}, expected is "
+        f"{se_parameters(stages, reduction)}. Stage by stage it is {'; '.join(parts)}."
+    )
 
 
 def most_blocks(stages: Stages, reduction: int, budget: int) -> int:
@@ -123,6 +223,7 @@ def _by_price(stages: Stages, budget: int, price: Callable[[int], int], whole: b
 
 
 RESNET_50 = [(3, 256), (4, 512), (6, 1024), (3, 2048)]
+
 
 check_most_blocks = Exercise(
     solution=most_blocks,

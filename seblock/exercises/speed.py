@@ -1,15 +1,54 @@
 """Exercises of 14_speed."""
 
+from typing import Any
 from seblock.exercises.exercise import Exercise
+from seblock.exercises.outcome import number
 
 
 def step_left(part: float, share: float) -> float:
     return 1 - part + part * share
 
 
+def _seen(result: Any, part: float, share: float) -> str:
+    """What should hold in this case, in words."""
+    got, right = float(result), step_left(part, share)
+    text = f"For part = {part} and share = {share} your function returns {number(got, right)}"
+    if part == 0:
+        return f"{text}. A block that takes no time cannot make the step faster: 1 is right."
+    if share == 1:
+        return f"{text}. A block that takes all of its old time leaves the step as it was: 1 is right."
+    if part == 1:
+        return f"{text}. If the block is all of the step, the step takes {share} as well."
+    if share == 0:
+        return (
+            f"{text}. If the block takes no time any more, the rest is left: 1 - {part} = {number(1 - part)}."
+        )
+    return (
+        f"{text}. The rest takes 1 - {part} = {number(1 - part)} as before, and the block {part} × {share} = "
+        f"{number(part * share)}: together {number(right, got)}."
+    )
+
+
 check_step_left = Exercise(
     solution=step_left,
-    cases=[(0.1, 0.54), (0.5, 0.2), (0.25, 0.5), (0.9, 0.1)],
+    cases=[
+        *[(0.3, 1.0), (0.4, 0.0), (1.0, 0.7), (0.0, 0.6), (0.1, 0.54), (0.5, 0.2), (0.25, 0.5), (0.9, 0.1)],
+        (0.6, 0.85),
+    ],
+    reason=_seen,
+    kinds={
+        "share is 1": lambda part, share: share == 1,
+        "share is 0": lambda part, share: share == 0,
+        "part is 1": lambda part, share: part == 1,
+        "part is 0": lambda part, share: part == 0,
+        "part or share is 0 or 1": lambda part, share: part in (0, 1) or share in (0, 1),
+        "part is 0 or 1": lambda part, share: part in (0, 1),
+        "share is 0 or 1": lambda part, share: share in (0, 1),
+        "part is 0 or share is 1": lambda part, share: part == 0 or share == 1,
+        "part is 1 or share is 0": lambda part, share: part == 1 or share == 0,
+        "part is 0 or share is 0": lambda part, share: part == 0 or share == 0,
+        "part is 1 or share is 1": lambda part, share: part == 1 or share == 1,
+    },
     right="However fast the block gets, the step keeps the time of everything else.",
     mistakes={
         "That is the block alone. The rest of the step takes its time as before: add it.":
@@ -18,6 +57,8 @@ check_step_left = Exercise(
             lambda part, share: part * (1 - share),
         "The block's share is taken off the whole step. Only `part` of the step belongs to the block.":
             lambda part, share: share,
+        "That is `part`, what the block took before. The rest has to be added, and the block shortened.":
+            lambda part, share: part,
         "The block is taken off, and its remaining time is not put back.":
             lambda part, share: 1 - part,
         "`share` is what is left of the block's time, not what is saved of it.":
@@ -28,6 +69,31 @@ check_step_left = Exercise(
             lambda part, share: part + (1 - part) * share,
         "That is the factor by which the step gets faster. Its time is the inverse.":
             lambda part, share: 1 / (1 - part + part * share),
+        "That is the factor by which the step would get faster if `share` were a speed-up. It is a "
+        "share of time.":
+            lambda part, share: 1 / (1 - part + part / share),
+        "The whole `share` is added to the rest. The block takes `part` times `share` of the step.":
+            lambda part, share: 1 - part + share,
+        "The block's time is taken off the rest. Both take time: add them.":
+            lambda part, share: 1 - part - part * share,
+        "The block's new time is added to the whole step. Take its old time, `part`, off first.":
+            lambda part, share: 1 + part * share,
+        "The signs are the wrong way round: `part` goes, part × share comes back.":
+            lambda part, share: 1 + part - part * share,
+        "The rest is what gets faster here. The block alone does.":
+            lambda part, share: (1 - part) * share,
+        "It is what is saved of everything, 1 − share. Only `part` of the step gets faster.":
+            lambda part, share: 1 - share,
+        "`part` and `share` are exchanged in the rest: it is 1 − part.":
+            lambda part, share: 1 - share + part * share,
+        "It is the share of the new step that the block takes. Asked for is how long the step takes.":
+            lambda part, share: part * share / (1 - part + part * share),
+        "It is the share of the new step that the rest takes. Asked for is how long the step takes.":
+            lambda part, share: (1 - part) / (1 - part + part * share),
+        "It is in per cent. The task asks for a number from 0 to 1.":
+            lambda part, share: 100 * (1 - part + part * share),
+        "Both savings are multiplied. The rest saves nothing: it is added as it is.":
+            lambda part, share: (1 - part) * (1 - share),
     },
 )  # fmt: skip
 

@@ -1,14 +1,24 @@
 """Exercises of 03_squeeze."""
 
-from collections.abc import Iterator
-
+from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
-
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
-from seblock.functional import squeeze
 from seblock.photos import features
+
+
+def squeeze(u: Tensor) -> Tensor:
+    return u.sum((2, 3)) / (u.shape[2] * u.shape[3])
+
+
+def _squeeze(
+    u: Tensor,
+    before: Callable[[Tensor], Tensor] = lambda u: u,
+    reduce: Callable[[Tensor], Tensor] = squeeze,
+    after: Callable[[Tensor], Tensor] = lambda z: z,
+) -> Tensor:
+    return after(reduce(before(u)))
 
 
 def new_z(z: float, share: float, old: float, new: float) -> float:
@@ -42,31 +52,97 @@ check_new_z = Exercise(
 
 check_squeeze = Exercise(
     solution=squeeze,
-    cases=[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
+    cases=[
+        *[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
+        *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4)],
+    ],
+    shapes="u (N, C, H, W) -> (N, C)",
+    forbidden=("mean", "nanmean"),
     right="One mean for each channel of each image; where things are is gone.",
-    mistakes={
-        "It is the sum over the positions. The formula divides by H × W.":
-            lambda u: u.sum((2, 3)),
-        "It is the largest value of each map. The formula has the mean.":
-            lambda u: u.amax((2, 3)),
-        "The mean runs over the channels (dimension 1). It should run over the positions, 2 and 3.":
-            lambda u: u.mean(1),
-        "The mean runs over the images (dimension 0). Each image keeps numbers of its own.":
-            lambda u: u.mean((0, 2, 3)),
-        "One number for each image is left. The channels must stay apart: only dimensions 2 and 3 go.":
-            lambda u: u.mean((1, 2, 3)),
-        "Only the rows are averaged (dimension 2). The columns, dimension 3, have to go too.":
-            lambda u: u.mean(2),
-        "Only the columns are averaged (dimension 3). The rows, dimension 2, have to go too.":
-            lambda u: u.mean(3),
-        "It is the median. It throws away how far the others are from it; the formula has the mean.":
-            lambda u: u.flatten(2).median(2).values,
-        "What is below zero is cut off before the mean. The squeeze takes the maps as they are.":
-            lambda u: u.relu().mean((2, 3)),
-        "It is the root of the mean square. The formula adds the values themselves.":
-            lambda u: u.square().mean((2, 3)).sqrt(),
-        "It is the mean of absolute values: negative responses should count as negative.":
-            lambda u: u.abs().mean((2, 3)),
+    variant=_squeeze,
+    slips={
+        "before": {
+            "What is below zero is cut off before the mean. The squeeze takes the maps as they are.":
+                lambda u: u.relu(),
+            "It is the mean of absolute values: negative responses should count as negative.":
+                lambda u: u.abs(),
+            "It is the mean of squares. The formula adds the values themselves.": lambda u: u.square(),
+            "Every image gets the first image's numbers. Each has its own.": lambda u: u[:1].expand_as(u),
+            "There is a sigmoid before the sum. The squeeze takes the maps as they are.":
+                lambda u: u.sigmoid(),
+        },
+        "reduce": {
+            "It is the sum over the positions. The formula divides by H × W.": lambda u: u.sum((2, 3)),
+            "The sum is multiplied by H × W. It is divided.": lambda u: u.sum((2, 3)) * u[0, 0].numel(),
+            "It is divided by H alone. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[2],
+            "It is divided by W alone. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[3],
+            "It is divided by H × H. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[2] ** 2,
+            "It is divided by W × W. There are H × W positions.": lambda u: u.sum((2, 3)) / u.shape[3] ** 2,
+            "It is divided by C × H: sizes are counted from 0, so H and W are u.shape[2] and u.shape[3].":
+                lambda u: u.sum((2, 3)) / (u.shape[1] * u.shape[2]),
+            "It is divided by N × C. The sum has as many terms as there are positions, H × W.":
+                lambda u: u.sum((2, 3)) / (u.shape[0] * u.shape[1]),
+            "It is divided by how many numbers the whole batch holds. A map has H × W of them.":
+                lambda u: u.sum((2, 3)) / u.numel(),
+            "It is divided by how many numbers an image holds, C × H × W. A map has H × W of them.":
+                lambda u: u.sum((2, 3)) / u[0].numel(),
+            "It is divided by H + W. A map has H × W positions.":
+                lambda u: u.sum((2, 3)) / (u.shape[2] + u.shape[3]),
+            "It is divided by H × W - 1. That is for a variance; a mean divides by H × W.":
+                lambda u: u.sum((2, 3)) / (u[0, 0].numel() - 1),
+            "It is divided by the root of H × W, not by H × W.":
+                lambda u: u.sum((2, 3)) / u[0, 0].numel() ** 0.5,
+            "It is the largest value of each map. The formula has the mean.": lambda u: u.amax((2, 3)),
+            "It is the smallest value of each map. The formula has the mean.": lambda u: u.amin((2, 3)),
+            "It is halfway between the largest and the smallest value. The formula adds up all of them.":
+                lambda u: (u.amax((2, 3)) + u.amin((2, 3))) / 2,
+            "It is the median. It throws away how far the others are from it; the formula has the mean.":
+                lambda u: u.flatten(2).median(2).values,
+            "It is the middle one of the sorted values, a median. The formula has the mean.":
+                lambda u: u.flatten(2).sort(2).values[:, :, u[0, 0].numel() // 2],
+            "It is the norm of each map, the root of a sum of squares. The formula adds the values "
+            "themselves.":
+                lambda u: u.flatten(2).norm(dim=2),
+            "It is the root of the mean square. The formula adds the values themselves.":
+                lambda u: squeeze(u.square()).sqrt(),
+            "It is the standard deviation of each map. The formula has the mean.":
+                lambda u: u.flatten(2).std(2),
+            "It is the value in the middle of each map. Every position counts.":
+                lambda u: u[:, :, u.shape[2] // 2, u.shape[3] // 2],
+            "It is the value in the first corner of each map. Every position counts.":
+                lambda u: u[:, :, 0, 0],
+            "The mean runs over the channels (dimension 1). It should run over the positions, 2 and 3.":
+                lambda u: u.mean(1),
+            "The mean runs over the images too (dimension 0). Each image keeps numbers of its own.":
+                lambda u: u.mean((0, 2, 3)),
+            "The mean runs over the images (dimension 0). It should run over the positions, 2 and 3.":
+                lambda u: u.mean(0),
+            "One number for each image is left. The channels must stay apart: only dimensions 2 and 3 go.":
+                lambda u: u.mean((1, 2, 3)),
+            "One number is left for everything. Only dimensions 2 and 3, the positions, should go.":
+                lambda u: u.mean(),
+            "Only the rows are averaged (dimension 2). The columns, dimension 3, have to go too.":
+                lambda u: u.mean(2),
+            "Only the columns are averaged (dimension 3). The rows, dimension 2, have to go too.":
+                lambda u: u.mean(3),
+            "The channels and the rows are averaged (dimensions 1 and 2). Axes are counted from 0: 2 and 3.":
+                lambda u: u.mean((1, 2)),
+            "The numbers of the first image alone are returned. Each image keeps numbers of its own.":
+                lambda u: squeeze(u)[0],
+        },
+        "after": {
+            "There is a sigmoid at the end. That belongs to the next step, the excitation.":
+                lambda z: z.sigmoid(),
+            "There is a ReLU at the end. A mean may be negative.": lambda z: z.relu(),
+            "The numbers are cut to whole ones.": lambda z: z.trunc(),
+            "The numbers are rounded down to whole ones: // divides without a rest, / is right.":
+                lambda z: z.floor(),
+            "Axes of size 1 are left over: (N, C, 1, 1). Drop them, with flatten(1) or without keepdim.":
+                lambda z: z[:, :, None, None],
+            "The result is transposed, channels before images.": lambda z: z.T,
+            "There is a softmax over the channels at the end. The squeeze ends with the mean.":
+                lambda z: z.softmax(1),
+        },
     },
 )  # fmt: skip
 
@@ -75,35 +151,108 @@ def masked_squeeze(u: Tensor, mask: Tensor) -> Tensor:
     return (u * mask).sum((2, 3)) / mask.sum((2, 3))
 
 
-def _masked(seed: int, *shape: int, cut: bool = False) -> tuple[Tensor, Tensor]:
-    """Maps, cut off at zero or not, and a mask whose images have different numbers of valid positions."""
+def _masked(seed: int, *shape: int, cut: bool = False, one: bool = False) -> tuple[Tensor, Tensor]:
+    """Maps, cut off at zero or not, and a mask: each image has its own number of valid positions, or one."""
     u, noise = seeded(shape, (shape[0], 1, *shape[2:]), seed=seed)
     u = u.relu() if cut else u
-    mask = (noise > 0).float()
+    mask = (noise > 9 if one else noise > 0).float()
     mask[:, :, 0, 0] = 1
     return u, mask
+
+
+def _count(mask: Tensor) -> Tensor:
+    return mask.sum((2, 3))
+
+
+def _masked_squeeze(
+    u: Tensor,
+    mask: Tensor,
+    values: Callable[[Tensor, Tensor], Tensor] = lambda u, mask: u * mask,
+    gather: Callable[[Tensor], Tensor] = lambda v: v.sum((2, 3)),
+    divide: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda z, u, mask: z / _count(mask),
+    after: Callable[[Tensor], Tensor] = lambda z: z,
+) -> Tensor:
+    return after(divide(gather(values(u, mask)), u, mask))
 
 
 check_masked_squeeze = Exercise(
     solution=masked_squeeze,
     # A map may hold zeros of its own, as after a ReLU: the mask, not the map, says what is padding.
-    cases=[_masked(0, 2, 8, 5, 3), _masked(1, 3, 4, 6, 6), _masked(2, 2, 3, 4, 5, cut=True)],
+    cases=[
+        *[_masked(0, 2, 8, 5, 3), _masked(1, 3, 4, 6, 6), _masked(2, 2, 3, 4, 5, cut=True)],
+        *[_masked(3, 1, 2, 3, 4), _masked(4, 4, 5, 2, 7), _masked(5, 2, 3, 2, 3, one=True)],
+    ],
+    shapes="u (N, C, H, W), mask (N, 1, H, W) -> (N, C)",
     right="The padding neither adds to the sum nor counts in the division.",
+    variant=_masked_squeeze,
+    slips={
+        "values": {
+            "The padding is left in the sum: multiply by the mask before adding up.": lambda u, mask: u,
+            "What is added up is the padding: 1 marks what is valid, 0 what is not.":
+                lambda u, mask: u * (1 - mask),
+            "The mask is added to the maps. Multiplied, it leaves out the padding.": lambda u, mask: u + mask,
+            "Every image gets the first image's mask. Each has its own.": lambda u, mask: u * mask[:1],
+            "What is added up is |u|: negative responses should count as negative.":
+                lambda u, mask: (u * mask).abs(),
+        },
+        "gather": {
+            "It is the largest value. The valid positions have to be added up.": lambda v: v.amax((2, 3)),
+            "Channels are added up as well. Each channel keeps its own number.":
+                lambda v: v.sum((1, 2, 3), keepdim=True)[..., 0, 0].expand(v.shape[:2]),
+            "Images are added up as well. Each image keeps its own numbers.":
+                lambda v: v.sum((0, 2, 3)).expand(v.shape[:2]),
+        },
+        "divide": {
+            "The sum is right, but it is divided by H × W: the padding still pulls the mean to zero.":
+                lambda z, u, mask: z / u[0, 0].numel(),
+            "It is the sum over the valid positions; divide by how many there are.": lambda z, u, mask: z,
+            "It is divided by the number of values that are not zero. A valid position may hold a zero.":
+                lambda z, u, mask: z / (u * mask).count_nonzero((2, 3)),
+            "It is divided by the number of values above zero. Count the valid positions, in the mask.":
+                lambda z, u, mask: z / (u > 0).sum((2, 3)),
+            "It is divided by the valid positions of the whole batch. Each image has its own number.":
+                lambda z, u, mask: z / mask.sum(),
+            "It is divided by the valid positions of the first image. Each image has its own number.":
+                lambda z, u, mask: z / mask[0].sum(),
+            "It is divided by the mean number of valid positions. Each image has its own number.":
+                lambda z, u, mask: z / mask.sum() * len(mask),
+            "The number of valid positions is taken off. It divides.": lambda z, u, mask: z - _count(mask),
+            "It is divided by the amount of padding. Count what is valid.":
+                lambda z, u, mask: z / (1 - mask).sum((2, 3)),
+            "It is divided by the root of the number of valid positions.":
+                lambda z, u, mask: z / _count(mask).sqrt(),
+            "It is divided by one more than the number of valid positions.":
+                lambda z, u, mask: z / (_count(mask) + 1),
+            "It is multiplied by the number of valid positions. It should be divided.":
+                lambda z, u, mask: z * _count(mask),
+            "It is divided by H × W, and then by the number of valid positions too. The latter alone "
+            "is right.":
+                lambda z, u, mask: z / u[0, 0].numel() / _count(mask),
+            "It is divided by H × W and multiplied by the share that is valid. Divide by the share instead.":
+                lambda z, u, mask: z / u[0, 0].numel() * mask.mean((2, 3)),
+            "It is divided by H × W and multiplied by the number of valid positions.":
+                lambda z, u, mask: z / u[0, 0].numel() * _count(mask),
+        },
+        "after": {
+            "Axes of size 1 are left over: (N, C, 1, 1). Drop them, with flatten(1) or without keepdim.":
+                lambda z: z[:, :, None, None],
+        },
+    },
     mistakes={
-        "The sum is right, but it is divided by H × W: the padding still pulls the mean to zero.":
-            lambda u, mask: (u * mask).mean((2, 3)),
+        "It is the largest valid value. The valid positions have to be averaged.":
+            lambda u, mask: u.masked_fill(mask == 0, -torch.inf).amax((2, 3)),
         "The mask is not used: it is the mean over all positions.":
             lambda u, mask: squeeze(u),
         "It is the mean over the padding: 1 marks what is valid, 0 what is not.":
             lambda u, mask: masked_squeeze(u, 1 - mask),
-        "It is the sum over the valid positions; divide by how many there are.":
-            lambda u, mask: (u * mask).sum((2, 3)),
-        "It is divided by the number of values that are not zero. A valid position may hold a zero.":
-            lambda u, mask: (u * mask).sum((2, 3)) / (u * mask).count_nonzero((2, 3)),
-        "It is divided by the valid positions of the whole batch. Each image has its own number.":
-            lambda u, mask: (u * mask).sum((2, 3)) / mask.sum(),
-        "The padding is left in the sum: multiply by the mask before adding up.":
-            lambda u, mask: u.sum((2, 3)) / mask.sum((2, 3)),
+        "Each row is averaged alone. Both axes, 2 and 3, have to go.":
+            lambda u, mask: torch.where(mask > 0, u, torch.nan).nanmean(3),
+        "It is one mean for each image. Each channel keeps its own number.":
+            lambda u, mask: (u * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)) / u.shape[1],
+        "It is one number for each image, and it is too large by a factor C. Each channel keeps its own.":
+            lambda u, mask: (u * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)),
+        "It is one mean for everything. Each channel of each image keeps its own.":
+            lambda u, mask: u[mask.expand_as(u) > 0].mean(),
     },
 )  # fmt: skip
 

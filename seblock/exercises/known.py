@@ -1,0 +1,71 @@
+"""Which of an exercise's known mistakes an answer makes: one, or two slips in different steps at once."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seblock.exercises.outcome import Outcome, same
+
+if TYPE_CHECKING:
+    from seblock.exercises.exercise import Exercise
+
+
+def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
+    """What to tell of an answer that gives these numbers, or nothing if no known mistake gives the same."""
+
+    def fits(mistaken: Callable[..., Any]) -> bool:
+        return all(
+            same(result, check.outcome(mistaken, case), exact)
+            for result, case in zip(given, check.cases, strict=True)
+        )
+
+    for told, mistaken in check.known():
+        if fits(mistaken):
+            return told
+    pairs = [pair for pair in _pairs(check.slips) if fits(check.with_slips({k: v for k, _, v in pair}))]
+    if not pairs:
+        return ""
+    # Two pairs may give the same numbers. What all of them have in common is certain, the rest is not.
+    common = [slip for slip in pairs[0] if all(slip[:2] in [other[:2] for other in pair] for pair in pairs)]
+    if not common:
+        return ""
+    if len(common) == 2:
+        return f"There are two things. {_first(common[0][1])} And: {_lower(_first(common[1][1]))}"
+    return f"There are two things, and one is certain. {common[0][1]}"
+
+
+Slip = tuple[str, str, Any]
+"""The step, what to tell, and what stands in its place."""
+
+
+def _pairs(slips: Mapping[str, Mapping[str, Any]]) -> list[tuple[Slip, Slip]]:
+    """Every two slips in different steps."""
+    flat = [(step, told, other) for step, others in slips.items() for told, other in others.items()]
+    return [(a, b) for a, b in itertools.combinations(flat, 2) if a[0] != b[0]]
+
+
+def _first(told: str) -> str:
+    """The first sentence alone, which says what the mistake is."""
+    return told.split(". ")[0].rstrip(".") + "."
+
+
+def _lower(sentence: str) -> str:
+    """The sentence as it goes on after a colon; letters that stand for something stay."""
+    plain = (
+        "The ",
+        "All ",
+        "A ",
+        "An ",
+        "One ",
+        "Some ",
+        "There ",
+        "It ",
+        "Only ",
+        "Every ",
+        "Each ",
+        "These ",
+        "Both ",
+        "That ",
+        "This ",
+    )
+    return sentence[0].lower() + sentence[1:] if sentence.startswith(plain) else sentence
