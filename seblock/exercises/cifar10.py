@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 from typing import Any
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.exercises.outcome import number
 

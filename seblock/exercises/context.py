@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
 from seblock.blocks import SqEx
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded

@@ -1,13 +1,14 @@
 """Exercises of 01_convolution."""
 
 from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import RED, VERTICAL, named_filters
-
 
 Step = Callable[[Tensor], Tensor]
 
@@ -120,27 +121,61 @@ def _true_convolution(
 
 check_true_convolution = Exercise(
     solution=true_convolution,
-    cases=[seeded((2, 3, 6, 5), (4, 3, 3, 3)), seeded((1, 2, 5, 7), (2, 2, 3, 3))],
+    cases=[
+        *[seeded((2, 3, 6, 5), (4, 3, 3, 3)), seeded((1, 2, 5, 7), (2, 2, 3, 3))],
+        *[seeded((3, 1, 6, 7), (2, 1, 5, 5), seed=1), seeded((2, 2, 4, 5), (3, 2, 2, 2), seed=2)],
+    ],
+    shapes="x (N, C', H', W'), v (C, C', k, k) -> (N, C, H, W)",
     right="Turned by half a turn, the kernel makes F.conv2d a convolution in the mathematician's sense.",
+    variant=_true_convolution,
+    slips={
+        "turn": {
+            "The kernel is not flipped: this is what F.conv2d does anyway, a cross-correlation.": as_it_is,
+            "Only up and down are exchanged. A convolution flips left and right as well.":
+                lambda v: v.flip(2),
+            "Only left and right are exchanged. A convolution flips up and down as well.":
+                lambda v: v.flip(3),
+            "The kernel is transposed, rows for columns. The task asks for half a turn.":
+                lambda v: v.transpose(2, 3),
+            "The kernel is transposed as well as turned. Half a turn alone is right.":
+                lambda v: v.transpose(2, 3).flip(2, 3),
+            "The kernel is turned by a quarter. The task asks for half a turn.": lambda v: v.rot90(1, (2, 3)),
+            "The kernel is turned by a quarter, clockwise. The task asks for half a turn.":
+                lambda v: v.rot90(-1, (2, 3)),
+            "The kernel's sign is turned, not its places.": lambda v: -v,
+            "The kernel is inverted number by number. It is its places that turn.": lambda v: 1 / v,
+        },
+        "channels": {
+            "The input channels are reversed too. The flip is in space; channel s still meets v_c^s.":
+                lambda v: v.flip(1),
+            "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
+                lambda v: v.flip(0, 1),
+            "The output channels come in reverse order: filter c makes map c.": lambda v: v.flip(0),
+        },
+        "photo": {
+            "It is F.conv2d(x, v) with its maps turned by half a turn. Turn the kernel, and nothing else.":
+                lambda x: x.flip(2, 3),
+            "The photo is transposed. It stays as it is.": lambda x: x.transpose(2, 3),
+        },
+        "padded": {"There is a border of padding. The task asks for none.": True},
+        "after": {
+            "The numbers are right, but each map is turned. Turn the kernel, not the photo, not the result.":
+                lambda u: u.flip(2, 3),
+            "There is a ReLU at the end. A map may be negative.": lambda u: u.relu(),
+            "The maps are averaged over the channels. Each filter makes a map of its own.":
+                lambda u: u.mean(1),
+            "The maps are added up over the channels. Each filter makes a map of its own.":
+                lambda u: u.sum(1),
+        },
+    },
     mistakes={
-        "The kernel is not flipped: this is what F.conv2d does anyway, a cross-correlation.":
-            lambda x, v: F.conv2d(x, v),
-        "Only up and down are exchanged. A convolution flips left and right as well.":
-            lambda x, v: F.conv2d(x, v.flip(2)),
-        "Only left and right are exchanged. A convolution flips up and down as well.":
-            lambda x, v: F.conv2d(x, v.flip(3)),
-        "The input channels are reversed too. The flip is in space; channel s still meets v_c^s.":
-            lambda x, v: F.conv2d(x, v.flip(1, 2, 3)),
-        "The photo is flipped, and so the whole result is turned as well. Turn it back.":
-            lambda x, v: F.conv2d(x.flip(2, 3), v),
-        "The result alone is flipped: every number is where it does not belong, and is still the old one.":
-            lambda x, v: F.conv2d(x, v).flip(2, 3),
-        "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
-            lambda x, v: F.conv2d(x, v.flip(0, 1, 2, 3)),
-        "The kernel is transposed, rows for columns. The task asks for half a turn.":
-            lambda x, v: F.conv2d(x, v.transpose(2, 3)),
-        "The output channels come in reverse order: filter c makes map c.":
-            lambda x, v: F.conv2d(x, v.flip(0, 2, 3)),
+        "It is filters and slices that are reversed, dimensions 0 and 1. Flip the plane, dimensions 2 and 3.":
+            lambda x, v: F.conv2d(x, v.flip(0, 1)),
+        "F.conv_transpose2d is the backward step of F.conv2d: its maps are larger than the photo, "
+        "not smaller.":
+            lambda x, v: F.conv_transpose2d(x, v) if len(v) == x.shape[1] else F.conv2d(x[:0], v),
+        "It is a full convolution with a border. Without padding the maps are smaller than the photo.":
+            lambda x, v: F.conv2d(x, v.flip(2, 3), padding=v.shape[-1] - 1),
     },
 )  # fmt: skip
 

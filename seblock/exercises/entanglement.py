@@ -3,32 +3,12 @@
 import math
 from collections.abc import Callable
 from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.exercise import Case, Exercise, seeded
-
-
-def _slices_apart() -> Tensor:
-    """A filter, (3, 3, 3), of rank 2: its first slice is zero, the two others are rows times columns."""
-    rows, columns = seeded((2, 3), (2, 3), seed=5)
-    return torch.cat([torch.zeros(1, 3, 3), rows[:, :, None] * columns[:, None]])
-
-
-def _first_slice_zero() -> Tensor:
-    """A filter, (3, 3, 3), of rank 2 whose first slice is zero."""
-    return torch.cat([torch.zeros(1, 3, 3), *seeded((2, 3, 3), seed=6)])
-
-
-def _sizes(result: Any, v_c: Tensor) -> str:
-    """How a number compares with the filter's singular values."""
-    sizes = torch.linalg.svdvals(v_c.flatten(1)).tolist()
-    listed = ", ".join(f"{size:.2g}" if size > 1e-5 * sizes[0] else "0" for size in sizes)
-    return (
-        f"For a filter of shape {tuple(v_c.shape)} your function returns {result}. As a matrix of {len(v_c)} "
-        f"channels by {v_c[0].numel()} places it has the singular values {listed}: the rank is how "
-        f"many are not 0."
-    )
 
 
 def changed_rows(first: int, last: int, layers: int, rows: int) -> tuple[int, int]:

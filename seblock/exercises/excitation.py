@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.functional import excite, squeeze
 from seblock.photos import BRIGHT, GREEN, RED, features, load
-
 
 Step = Callable[[Tensor], Tensor]
 

@@ -1,10 +1,11 @@
 """Exercises of 08_gradients."""
 
-from collections.abc import Callable
-from typing import Any
 import math
+from typing import Any
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.exercise import Case, Exercise, seeded
 
 
@@ -44,18 +45,6 @@ def grad_from_output(g: Tensor, x_tilde: Tensor, s: Tensor) -> Tensor:
 def _pass(n: int, c: int, h: int, w: int) -> Case:
     g, u, gates = seeded((n, c, h, w), (n, c, h, w), (n, c), seed=c)
     return g, (u + 0.5) * gates.sigmoid()[:, :, None, None], gates.sigmoid()
-
-
-def _grad(
-    g: Tensor,
-    u: Tensor,
-    s: Tensor,
-    product: Callable[[Tensor, Tensor], Tensor] = lambda g, u: g * u,
-    gather: Callable[[Tensor], Tensor] = lambda t: t.sum((2, 3)),
-    slope: Callable[[Tensor], Tensor] = lambda s: s * (1 - s),
-    join: Callable[[Tensor, Tensor], Tensor] = lambda a, b: a * b,
-) -> Tensor:
-    return join(gather(product(g, u)), slope(s))
 
 
 check_grad_from_output = Exercise(

@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+
 from seblock.blocks import SELayer, SqEx
 from seblock.exercises.exercise import Case, Exercise, seeded
 

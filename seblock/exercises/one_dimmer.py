@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.exercises.outcome import number
 from seblock.gates import class_specificity

@@ -2,8 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.functional import excite, rescale, squeeze

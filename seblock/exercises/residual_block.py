@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import rescale, squeeze
-
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -175,28 +176,6 @@ check_signal_left = Exercise(
 
 
 Stages = list[tuple[int, int]]
-
-
-def _extra(
-    stages: Stages,
-    reduction: int,
-    matrices: float = 2,
-    chosen: Callable[[Stages], Stages] = lambda stages: stages,
-    blocks: Callable[[int], int] = lambda n: n,
-    size: Callable[[int, int], float] = lambda c, r: c * c // r,
-    biases: Callable[[int, int], int] = lambda c, r: 0,
-) -> float:
-    return sum(blocks(n) * (matrices * size(c, reduction) + biases(c, reduction)) for n, c in chosen(stages))
-
-
-def _stage_by_stage(result: object, stages: Stages, reduction: int) -> str:
-    """What each stage should add."""
-    parts = [f"{n} × 2 × {c}² / {reduction} = {2 * n * c * c // reduction}" for n, c in stages]
-    given = result if isinstance(result, int | float) else "something else"
-    return (
-        f"For stages = {stages} and reduction = {reduction} your function returns {given}, expected is "
-        f"{se_parameters(stages, reduction)}. Stage by stage it is {'; '.join(parts)}."
-    )
 
 
 def most_blocks(stages: Stages, reduction: int, budget: int) -> int:

@@ -1,18 +1,12 @@
 """Exercises of 11_text_scanner."""
 
 from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
-
-
-def _twins(
-    s: Tensor,
-    order: Callable[[Tensor], Tensor] = twin_gates,
-    after: Callable[[Tensor], Tensor] = lambda t: t,
-) -> Tensor:
-    return after(order(s))
 
 
 def exposure(spread: Tensor, wanted: float) -> Tensor:

@@ -1,6 +1,7 @@
 """Exercises of 14_speed."""
 
 from typing import Any
+
 from seblock.exercises.exercise import Exercise
 from seblock.exercises.outcome import number
 

@@ -1,8 +1,10 @@
 """Exercises of 03_squeeze."""
 
 from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import features
