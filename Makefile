@@ -19,12 +19,17 @@ SHARED := -n $(WORKERS) --maxprocesses 8
 whole: WHOLE = 1
 export WHOLE
 
-.PHONY: help lab test site lint check-notebooks notebooks picture address hooks browser colab hub-test whole versions peers hub bench clean
+.PHONY: help lab test site lint check-notebooks notebooks picture address hooks student wheels sheet slides browser colab hub-test whole versions peers hub bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
 make test       set up .venv; lint, types, tests, every notebook against its stored outputs
 make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
+
+make student    the notebooks for a class, without solutions and outputs, and the answers, in build/student
+make wheels     every package for a room without a network in build/wheels (asks PyPI and PyTorch)
+make slides     the notebooks 00 to 05 as slides in build/slides (asks npm for reveal.js and MathJax)
+make sheet      draw the sheets for the wall and for the unplugged lesson again
 
 make hub        set up .venv-hub and start a JupyterHub for a class: hub/README.md (asks npm for its proxy)
 make bench      set up .venv and .venv-peers, and measure speed and memory: half an hour on a machine that does nothing else
@@ -75,6 +80,16 @@ notebooks: $(STAMP)
 
 picture: $(STAMP)
 	$(IN_VENV) docs/picture.py
+
+student: $(STAMP)
+	$(IN_VENV) tools/handouts.py student build/student
+
+# For other machines: make wheels FOR="--platform win_amd64 --python-version 3.12"
+wheels: $(STAMP)
+	$(IN_VENV) tools/handouts.py wheels build/wheels $(FOR)
+
+sheet: $(STAMP)
+	$(IN_VENV) docs/sheets.py
 
 address: $(STAMP)
 	$(IN_VENV) tools/notebooks.py address

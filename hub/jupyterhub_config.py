@@ -6,9 +6,9 @@ their servers and kernels run under those accounts. Accounts outside the group S
 Started as anybody else, it is for trying out, and isolates nobody: one password, SEBLOCK_PASSWORD, lets in
 any name, and all names share the account that started the hub, with all of its files.
 
-Set in the environment, and in no other place: those two, SEBLOCK_HUB (the hub's own folder), SEBLOCK_NOTEBOOKS
-(what is handed out, else this project's) and the limits at the top of student.py. Everything else:
-https://jupyterhub.readthedocs.io.
+Set in the environment, and in no other place: those two, SEBLOCK_HUB (the hub's own folder),
+SEBLOCK_NOTEBOOKS (what is handed out, else this project's notebooks) and the limits at the top of student.py.
+Everything else: https://jupyterhub.readthedocs.io.
 """
 
 import os

@@ -1,7 +1,6 @@
 """What a class is handed: copies without solutions, the answers' book, the list of a wheelhouse."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 import zipfile
@@ -52,9 +51,6 @@ def test_a_copy_is_the_notebook_without_solutions_and_outputs(
         assert cell.get("execution_count") is None
     text = (handed / "notebooks" / path.name).read_text(encoding="utf-8")
     assert "<summary>Solution" not in text
-    assert not [
-        c["id"] for c in solutions if json.dumps(c["source"][40:120], ensure_ascii=False)[1:-1] in text
-    ]
 
 
 def test_the_zip_holds_the_copies_and_no_answers(handed: Path) -> None:
