@@ -187,10 +187,7 @@ def computed() -> dict[int, list[str]]:
         45: [f"{few} to {more} GFLOPs"],
         46: [f"1/{2**9}", f"{100 / 2**9:.1f} %"],
         49: [f"{slopes[0]:.2f} and {slopes[1]:.4f}", f"about {slopes[0] / slopes[1]:.0f}"],
-        52: [
-            f"At {100 * wilson[0].low:.0f} %",
-            f"{100 * wilson[1].low:.0f} % to {100 * wilson[1].high:.0f} %",
-        ],
+        52: [f"At {100 * ten.low:.0f} %", f"{100 * seven.low:.0f} % to {100 * seven.high:.0f} %"],
         53: [f"{1600 / 400:.0f} % and {1600 / 1600:.0f} %"],
         55: [f"± {half:.3f}", f"−{half - 0.155:.2f} to {half + 0.155:.2f}"],
         56: [f"{rows_of_tosses} of {2**12:,}", f"{100 * rows_of_tosses / 2**12:.0f} %"],
