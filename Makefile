@@ -102,21 +102,24 @@ $(DOCS_STAMP): docs/requirements.txt $(STAMP)
 	$(IN_VENV) $(PIP) -r docs/requirements.txt
 	@$(IN_VENV) -c "open('$(DOCS_STAMP)', 'w').close()"
 
-# MathJax draws the page's formulas, axe-core looks for what keeps people from reading it.
-NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1
+# MathJax draws the page's formulas, reveal.js turns slides, axe-core looks for what keeps people from reading it.
+NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1-reveal.js-6.0.2
 $(NPM_STAMP):
-	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1
+	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1 reveal.js@6.0.2
 	@$(PYTHON) -c "open('$(NPM_STAMP)', 'w').close()"
 
 site: $(DOCS_STAMP) $(NPM_STAMP)
 	$(IN_VENV) docs/build.py build/npm/node_modules build/site
+
+slides: $(DOCS_STAMP) $(NPM_STAMP)
+	$(IN_VENV) docs/slides.py build/npm/node_modules build/slides
 
 BROWSER_STAMP := .venv/installed-browser
 $(BROWSER_STAMP): integration/browser/requirements.txt $(STAMP)
 	$(IN_VENV) $(PIP) -r integration/browser/requirements.txt
 	@$(IN_VENV) -c "open('$(BROWSER_STAMP)', 'w').close()"
 
-browser: site $(BROWSER_STAMP)
+browser: site slides $(BROWSER_STAMP)
 	$(IN_VENV) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup integration/browser
 
 # One environment, with the tested torch or with Colab's own, which brings gigabytes for GPUs (make versions).
