@@ -11,9 +11,10 @@ import pytest
 import torch
 from scipy import stats
 
-from seblock import cost, networks, paper, photos
+from seblock import cost, networks, paper, photos, puzzles
 from seblock.blocks import SELayer, SqEx
 from seblock.functional import rescale, squeeze
+from seblock.plots import sheet
 from tests.test_notebooks import NOTEBOOKS, broken, read
 
 ROOT = Path(__file__).parents[1]
@@ -213,4 +214,11 @@ def test_numbers_of_the_plan_are_those_of_the_package() -> None:
     assert f"{paper.TABLE_14['Identity']:.2f} % for it and {paper.TABLE_14['POST']:.2f} % for POST" in TEXT
     low = stats.binomtest(10, 10).proportion_ci(0.95, method="wilson").low
     assert f"begins at {100 * low:.0f} %" in TEXT
-    assert f"{3 * cost.parameters(SqEx(24, 4))} more parameters" in TEXT
+    added = 3 * cost.parameters(SqEx(24, 4))
+    plain = cost.parameters(puzzles.painter())
+    assert f"{added} more parameters, {added / plain:.0%}".replace("%", " %") + f" of {plain:,}" in TEXT
+    before, after = paper.TABLE_2[50]
+    assert f"falls from {before:.2f} to {after:.2f} % (Table 2)" in TEXT
+    _, parameters, operations = sheet.of_resnet()
+    assert 0.09 < parameters < 0.11
+    assert 0.0015 < operations < 0.0025
