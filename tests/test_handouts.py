@@ -43,14 +43,23 @@ def test_a_copy_is_the_notebook_without_solutions_and_outputs(
 ) -> None:
     original, copy = tool.read(path), tool.read(handed / "notebooks" / path.name)
     solutions = [cell for cell in original if "solution" in cell["metadata"].get("tags", [])]
-    assert [cell["id"] for cell in copy] == [c["id"] for c in original if c not in solutions]
-    kept = {cell["id"]: cell for cell in original}
-    for cell in copy:
-        assert cell["source"] == kept[cell["id"]]["source"]
+    hinted = [cell["id"] for cell in solutions if tool.hints(cell["source"])]
+    kept = [cell for cell in original if cell not in solutions or cell["id"] in hinted]
+    assert [cell["id"] for cell in copy] == [cell["id"] for cell in kept]
+    for cell, whole in zip(copy, kept):
+        hint = cell["id"] in hinted
+        assert cell["source"] == (tool.hints(whole["source"]) if hint else whole["source"])
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
     text = (handed / "notebooks" / path.name).read_text(encoding="utf-8")
     assert "<summary>Solution" not in text
+
+
+def test_of_a_solution_students_get_the_hint(tool: ModuleType) -> None:
+    fold = "<details><summary>{}</summary>\n\n{}\n\n</details>"
+    hint, solution = fold.format("Hint", "Think."), fold.format("Solution", "42")
+    assert tool.hints(f"{hint}\n{solution}") == hint
+    assert tool.hints(solution) == ""
 
 
 def test_the_zip_holds_the_copies_and_no_answers(handed: Path) -> None:

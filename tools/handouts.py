@@ -38,13 +38,20 @@ def is_solution(cell: Cell) -> bool:
     return SOLUTION in cell["metadata"].get("tags", [])
 
 
+def hints(source: str) -> str:
+    """What students get of a solution's cell: its folds but the solution itself; "" if there are none."""
+    return "\n".join(fold[0] for fold in FOLDS.finditer(source) if fold[1] != "Solution")
+
+
 def for_students(notebook: str) -> str:
     """A notebook's text without its solutions, and without outputs: nothing has been run."""
     raw = json.loads(notebook)
-    raw["cells"] = [cell for cell in raw["cells"] if not is_solution(cell)]
     for cell in raw["cells"]:
         if cell["cell_type"] == "code":
             cell.update(outputs=[], execution_count=None)
+        if is_solution(cell):
+            cell["source"] = hints("".join(cell["source"]))
+    raw["cells"] = [cell for cell in raw["cells"] if cell["source"] or not is_solution(cell)]
     return json.dumps(raw, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -65,13 +72,13 @@ def answers(path: Path) -> str:
     for cell in cells:
         source = cell["source"]
         if is_solution(cell):
-            parts += [*task, "*Solution:*\n", *(text + "\n" for _, text in FOLDS.findall(source))]
+            parts += [*task, *(f"*{summary}:*\n\n{text}\n" for summary, text in FOLDS.findall(source))]
             task = []
         elif cell["cell_type"] == "code":
             task = [*task, f"```python\n{source}\n```\n"] if task else []
         elif found := guess(source):
             parts.append(found)
-        elif begins := re.search(r"^(\*\*\d\.\*\*|## Exercise\n)", source, re.MULTILINE):
+        elif begins := re.search(r"^(\*\*\d\.\*\*|### \d\. |## Exercise\n)", source, re.MULTILINE):
             task = [source[begins.start() :].removeprefix("## Exercise").strip() + "\n"]
         elif task:
             task.append(source + "\n")
