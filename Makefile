@@ -84,9 +84,9 @@ picture: $(STAMP)
 student: $(STAMP)
 	$(IN_VENV) tools/handouts.py student build/student
 
-# For other machines: make wheels FOR="--platform win_amd64 --python-version 3.12"
+# For machines like this one: pip heeds a package's conditions, such as "on Linux", of the machine it runs on.
 wheels: $(STAMP)
-	$(IN_VENV) tools/handouts.py wheels build/wheels $(FOR)
+	$(IN_VENV) tools/handouts.py wheels build/wheels
 
 sheet: $(STAMP)
 	$(IN_VENV) docs/sheets.py

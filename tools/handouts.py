@@ -2,8 +2,8 @@
 
 python tools/handouts.py student OUT             OUT/notebooks and a zip of them: no solutions, no outputs
                                                  OUT/answers.md: every guess and every exercise, answered
-python tools/handouts.py wheels OUT [OPTIONS]    OUT holds every package of requirements.txt, and seblock;
-                                                 OPTIONS are pip download's, such as --platform win_amd64
+python tools/handouts.py wheels OUT [OPTIONS]    OUT holds every package of requirements.txt, and seblock, for
+                                                 machines like this one; OPTIONS are pip download's
 """
 
 import argparse
