@@ -44,6 +44,13 @@ def rows(text: str) -> list[list[str]]:
     return [row for row in lines if row[0][:1].isdigit()]
 
 
+def scenes() -> list[tuple[int, int, str, list[str], str]]:
+    """The 50 minutes: from, to, where, how the cells to run begin, what to do and say."""
+    found = re.findall(r"^- \*\*(\d+)–(\d+)\*\* · (.*)\\\n  (.*)$", section("50 minutes"), re.MULTILINE)
+    code = re.compile(r"`([^`]+)`")
+    return [(int(first), int(last), where, code.findall(where), say) for first, last, where, say in found]
+
+
 @pytest.mark.parametrize("page", [PLAN, BANK, ANSWERS], ids=lambda page: page.stem)
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     assert not broken(page.read_text(encoding="utf-8"), page)
@@ -60,9 +67,10 @@ def test_every_lesson_has_its_part() -> None:
 
 
 def test_the_fifty_minutes_are_fifty() -> None:
-    spans = [tuple(map(int, row[0].split("–"))) for row in rows(section("50 minutes")) if "–" in row[0]]
-    assert (spans[0][0], spans[-1][1]) == (0, 50)
-    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    played = scenes()
+    assert section("50 minutes").count("\n- **") == len(played) > 15
+    assert (played[0][0], played[-1][1]) == (0, 50)
+    assert all(before[1] == after[0] for before, after in pairwise(played))
     assert 50 + sum(int(row[1]) for row in rows(section("90 minutes"))) == 90
 
 
@@ -85,11 +93,13 @@ def cells_to_run() -> dict[str, list[str]]:
     """By notebook how the cells begin that the 50 minutes run, in the order of the notebook."""
     named: dict[str, list[str]] = {}
     current = ""
-    for row in rows(section("50 minutes")):
-        silent = "–" not in row[0]
-        found = [row[0]] if silent else re.findall(r"^\[(\d\d),", row[1])
-        current = found[0] if found else current
-        named.setdefault(current, []).extend(re.findall(r"`([^`]+)`", row[1] if silent else row[2]))
+    silent = [row for row in rows(section("50 minutes")) if row[0] in BY_NUMBER]
+    for number, starts in silent:
+        named[number] = re.findall(r"`([^`]+)`", starts)
+    for _, _, where, starts, _ in scenes():
+        found = re.match(r"\[(\d\d),", where)
+        current = found[1] if found else current
+        named[current] += starts
     chosen = {}
     for number, starts in named.items():
         code = [c["source"] for c in read(BY_NUMBER[number])["cells"] if c["cell_type"] == "code"]
@@ -123,8 +133,8 @@ def test_no_cell_of_the_fifty_minutes_wants_one_that_was_not_run() -> None:
 
 
 def test_the_guesses_that_are_quoted_are_asked_there() -> None:
-    for row in rows(section("50 minutes")):
-        for quoted in re.findall(r"\*\*Guess\*\* \"([^\"]+)\"", row[-1]):
+    for *_, say in scenes():
+        for quoted in re.findall(r"\*\*Guess\*\* \"([^\"]+)\"", say):
             assert any(quoted in cell["source"] for path in NOTEBOOKS for cell in read(path)["cells"]), quoted
 
 
