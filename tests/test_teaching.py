@@ -217,6 +217,23 @@ def test_every_question_to_compute_is_computed_here() -> None:
     assert to_compute - set(computed()) == {32}  # a message and a shape; notebook 05 has both
 
 
+def test_the_class_that_is_the_block_computes_what_the_plan_says() -> None:
+    text = " ".join(section("Plan B: no computers").split())
+    red, blue = sheet.RED_MAP, sheet.BLUE_MAP
+    lit = blue + sheet.LAMP
+    assert f"red adds up to {red.sum():g} and blue to {blue.sum():g}" in text
+    assert f"the means are {red.mean():g} and {blue.mean():g}" in text
+    assert f"blue adds up to {lit.sum():g}, and its mean is {lit.mean():g}" in text
+    h = float(lit.mean() - red.mean())
+    assert f"h = {lit.mean():g} − {red.mean():g} = {h:g}" in text
+    gates = [sheet.gate_of_red(float(red.mean()), float(each.mean())) for each in (blue, lit)]
+    assert gates == [1 / 2, 1 / 4]
+    assert "h = 0 and s = ½" in text
+    assert "so s = ½ − 0.25 = ¼" in text
+    wall, by_day, at_night = (f"{factor * red.max():g}" for factor in (1, *gates))
+    assert f"the wall's {wall} becomes {by_day}, with the lamp on {at_night}" in text
+
+
 def test_numbers_of_the_plan_are_those_of_the_package() -> None:
     assert f"has {paper.TABLE_11['max']:.2f} % error for it and {paper.TABLE_11['mean']:.2f} % for" in (
         " ".join(TEXT.split())
