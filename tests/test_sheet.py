@@ -94,6 +94,8 @@ def test_the_costs_on_the_sheet_are_counted() -> None:
         layers = [SELayer(gate.n_features) for gate in gates]
     weights = sum(cost.parameters(layer) for layer in layers)
     growth = cost.parameters(with_se) / cost.parameters(plain) - 1
+    assert 0.09 < growth < 0.11  # "about a tenth", says docs/teaching.md
+    assert 0.0015 < sheet.of_resnet()[2] < 0.0025  # "a fifth of a per cent"
     assert f"its {len(gates)} branches: {weights:,} weights more" in said
     assert f"{100 * growth:.1f} % of its parameters" in said
     for number in ("8,192 weights and 272 biases", "802,816", "22.28 %", "22.78 %", "23.30 %", "3.86 → 3.87"):
