@@ -268,6 +268,5 @@ def store(folder: Path) -> None:
         with matplotlib.style.context(["default", STYLE, PAPER]):
             figure, _ = draw()
             FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata={"Date": None, **about})
-            figure, _ = draw()
             undated = {"CreationDate": None, **about}
             FigureCanvasPdf(figure).print_pdf(folder / f"{name}.pdf", metadata=undated)
