@@ -19,12 +19,17 @@ SHARED := -n $(WORKERS) --maxprocesses 8
 whole: WHOLE = 1
 export WHOLE
 
-.PHONY: help lab test site lint check-notebooks notebooks picture address hooks browser colab hub-test whole versions peers hub bench clean
+.PHONY: help lab test site lint check-notebooks notebooks picture address hooks student wheels sheet slides browser colab hub-test whole versions peers hub bench clean
 
 define HELP
 make lab        set up .venv and open JupyterLab on the first notebook
 make test       set up .venv; lint, types, tests, every notebook against its stored outputs
 make site       set up what it needs and build the web page in build/site (asks npm for MathJax)
+
+make student    the notebooks for a class, without solutions and outputs, and the answers, in build/student
+make wheels     every package for a room without a network in build/wheels (asks PyPI and PyTorch)
+make slides     the notebooks 00 to 05 as slides in build/slides (asks npm for reveal.js and MathJax)
+make sheet      draw the sheets for the wall and for the unplugged lesson again
 
 make hub        set up .venv-hub and start a JupyterHub for a class: hub/README.md (asks npm for its proxy)
 make bench      set up .venv and .venv-peers, and measure speed and memory: half an hour on a machine that does nothing else
@@ -77,6 +82,16 @@ notebooks: $(STAMP)
 picture: $(STAMP)
 	$(IN_VENV) docs/picture.py
 
+student: $(STAMP)
+	$(IN_VENV) tools/handouts.py student build/student
+
+# For machines like this one: pip heeds a package's conditions, such as "on Linux", of the machine it runs on.
+wheels: $(STAMP)
+	$(IN_VENV) tools/handouts.py wheels build/wheels
+
+sheet: $(STAMP)
+	$(IN_VENV) docs/sheets.py
+
 address: $(STAMP)
 	$(IN_VENV) tools/notebooks.py address
 
@@ -88,21 +103,24 @@ $(DOCS_STAMP): docs/requirements.txt $(STAMP)
 	$(IN_VENV) $(PIP) -r docs/requirements.txt
 	@$(IN_VENV) -c "open('$(DOCS_STAMP)', 'w').close()"
 
-# MathJax draws the page's formulas, axe-core looks for what keeps people from reading it.
-NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1
+# MathJax draws the page's formulas, reveal.js turns slides, axe-core looks for what keeps people from reading it.
+NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1-reveal.js-6.0.2
 $(NPM_STAMP):
-	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1
+	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1 reveal.js@6.0.2
 	@$(PYTHON) -c "open('$(NPM_STAMP)', 'w').close()"
 
 site: $(DOCS_STAMP) $(NPM_STAMP)
 	$(IN_VENV) docs/build.py build/npm/node_modules build/site
+
+slides: $(DOCS_STAMP) $(NPM_STAMP)
+	$(IN_VENV) docs/slides.py build/npm/node_modules build/slides
 
 BROWSER_STAMP := .venv/installed-browser
 $(BROWSER_STAMP): integration/browser/requirements.txt $(STAMP)
 	$(IN_VENV) $(PIP) -r integration/browser/requirements.txt
 	@$(IN_VENV) -c "open('$(BROWSER_STAMP)', 'w').close()"
 
-browser: site $(BROWSER_STAMP)
+browser: site slides $(BROWSER_STAMP)
 	$(IN_VENV) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup integration/browser
 
 # One environment, with the tested torch or with Colab's own, which brings gigabytes for GPUs (make versions).

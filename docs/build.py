@@ -104,8 +104,11 @@ def reference(folder: Path) -> None:
 def lay_out(pages: Path, node_modules: Path) -> None:
     """Everything that Sphinx reads, in a folder of its own, so that nothing in the checkout changes."""
     shutil.rmtree(pages, ignore_errors=True)
-    shutil.copytree(HERE, pages, ignore=shutil.ignore_patterns("*.py", "*.txt", "__pycache__"))
+    shutil.copytree(HERE, pages, ignore=shutil.ignore_patterns("*.py", "*.txt", "slides", "__pycache__"))
     shutil.copy(HERE / "conf.py", pages)
+    for page in pages.glob("*.md"):  # in the repository the notebooks lie beside docs, here below it
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace("](../notebooks/", "](notebooks/"), encoding="utf-8")
     (pages / "docs").mkdir()
     (pages / "picture.png").rename(pages / "docs" / "picture.png")  # as README.md names it
     shutil.copy(ROOT / "README.md", pages)

@@ -6,8 +6,9 @@ their servers and kernels run under those accounts. Accounts outside the group S
 Started as anybody else, it is for trying out, and isolates nobody: one password, SEBLOCK_PASSWORD, lets in
 any name, and all names share the account that started the hub, with all of its files.
 
-Set in the environment, and in no other place: those two, SEBLOCK_HUB (the hub's own folder) and the limits at
-the top of student.py. Everything else: https://jupyterhub.readthedocs.io.
+Set in the environment, and in no other place: those two, SEBLOCK_HUB (the hub's own folder),
+SEBLOCK_NOTEBOOKS (what is handed out, else this project's notebooks) and the limits at the top of student.py.
+Everything else: https://jupyterhub.readthedocs.io.
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 HUB = Path(os.environ.get("SEBLOCK_HUB", HERE.parent / ".hub")).resolve()
+HANDED_OUT = str(Path(given).resolve()) if (given := os.environ.get("SEBLOCK_NOTEBOOKS")) else None
 LIMITS = ("SEBLOCK_MEMORY_MB", "SEBLOCK_CPU_SECONDS", "SEBLOCK_PROCESSES")
 PROXY = HERE.parent / ".venv-hub" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
 HOUR = 3600
@@ -50,6 +52,8 @@ c.Spawner.args = [
     f"--ServerApp.shutdown_no_activity_timeout={2 * HOUR}",  # of a server without kernels
 ]
 c.Spawner.environment = {name: os.environ[name] for name in LIMITS if name in os.environ}
+if HANDED_OUT:
+    c.Spawner.environment["SEBLOCK_NOTEBOOKS"] = HANDED_OUT
 # A whole class that starts at once on two cores waits longer than the defaults.
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 

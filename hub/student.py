@@ -21,7 +21,8 @@ PROCESSES = os.environ.get("SEBLOCK_PROCESSES", "400")
 FOLDER = "squeeze-and-excitation"
 """Where a student's copies lie, in the home. Not "seblock": Python would take that folder for the package."""
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(os.environ.get("SEBLOCK_NOTEBOOKS") or Path(__file__).resolve().parents[1] / "notebooks")
+"""What is handed out: this project's notebooks, or those that `make student` wrote, without solutions."""
 
 RECORD = ".handed_out.json"
 """In the student's folder: the digests of what was copied to them, by the file's name in that folder."""

@@ -72,12 +72,10 @@ MADE_UP = (0.55, 0.95, 0.8, 0.3, 0.1, 0.7)
 """The picture's gates: no network's, but six that differ, so that each map shows what its gate does."""
 
 
-@styled
-def block(step: Step | None = None) -> Picture:
-    """U -> z -> s -> X̃, with the maps of the flower and gates made up.
+def draw_block(ax: Axes, size: float, step: Step | None = None) -> None:
+    """Draw the block into axes of 128 by 60 units; at size 1 they are 12.8 inches wide.
 
-    With `step` that one alone is lit, and the picture is small: it says where the reader is. z is drawn
-    against its largest value. Raises ValueError for an unknown step.
+    With `step` that one alone is lit. Raises ValueError for an unknown step.
     """
     if step is not None and step not in STEPS:
         raise ValueError(f"step must be one of {STEPS}, got {step!r}")
@@ -88,12 +86,6 @@ def block(step: Step | None = None) -> Picture:
     maps = photos.features(photos.load()[1:])
     s = torch.tensor(MADE_UP)
     u, z, x_tilde = maps[0], squeeze(maps)[0], rescale(maps, s[None])[0]
-    size = 1.0 if step is None else SMALL
-    figure, axes = canvas(1, 1, 6.0)
-    figure.set_size_inches(12.8 * size, 6.0 * size)
-    ax = axes[0, 0]
-    ax.set_position((0, 0, 1, 1))
-    figure.set_layout_engine("none")
     of_u, of_z = lit("squeeze", "rescale"), lit("squeeze", "excitation")
     of_s, of_x = lit("excitation", "rescale"), lit("rescale")
     _stack(ax, u, 1, of_u, size)
@@ -138,6 +130,21 @@ def block(step: Step | None = None) -> Picture:
     ax.set_xlim(0, 128)
     ax.set_ylim(0, 60)
     ax.set_axis_off()
+
+
+@styled
+def block(step: Step | None = None) -> Picture:
+    """U -> z -> s -> X̃, with the maps of the flower and gates made up.
+
+    With `step` that one alone is lit, and the picture is small: it says where the reader is. z is drawn
+    against its largest value. Raises ValueError for an unknown step.
+    """
+    size = 1.0 if step is None else SMALL
+    figure, axes = canvas(1, 1, 6.0)
+    figure.set_size_inches(12.8 * size, 6.0 * size)
+    axes[0, 0].set_position((0, 0, 1, 1))
+    figure.set_layout_engine("none")
+    draw_block(axes[0, 0], size, step)
     seen = {
         None: "squeeze makes a number of each map, z; excite makes a gate for each map, s; rescale "
         "multiplies each map by its gate",
