@@ -49,7 +49,7 @@ def away(n: int) -> list[float]:
 
 
 def listed(block: int, gate: int, sign: int) -> tuple[list[int], list[int], int]:
-    """A gate's values in hundredths, the lines where they are largest (−1) or smallest (1), and further equals.
+    """A gate's values in hundredths, the lines where they are largest (−1) or smallest (1), further equals.
 
     Of equal ones the first come first.
     """
