@@ -477,6 +477,8 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
     for blind in ("plain", "constant gates"):
         assert all(0.45 < right < 0.55 for right in by_network[blind])
     assert any(right < 0.6 for right in by_network["SE, lower rate"])
+    for name in ("SE", "SE, 16 wide", "wider field"):
+        assert min(by_network[f"{name}, longer"]) > 0.9
     for name in tool().CONTENDERS:
         trials = [by_network.get(name + end, [0]) for end in ("", ", lower rate", ", longer")]
         assert any(sum(right > 0.9 for right in t) > 0.6 * len(t) >= 6 for t in trials), name
