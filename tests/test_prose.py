@@ -79,7 +79,7 @@ REASONS: dict[str, dict[str, str]] = {
         "24": "epochs of the shown network",
         "64": "channels of the last stage",
     },
-    "glossary.ipynb": {"14": "a notebook's number", "16": "a notebook's number"},
+    "glossary.ipynb": {"14": "a notebook's number"},
     "11_text_scanner.ipynb": {
         "2.0": "the licence's version",
         "180": "degrees, as the words have it",

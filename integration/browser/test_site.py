@@ -118,7 +118,7 @@ def test_live_figures_start_as_the_notebook_says_in_the_room_kept_for_them(seen:
             room = picture.evaluate("picture => parseFloat(getComputedStyle(picture).height)")
             box = figure.locator("xpath=..").bounding_box()
             assert box
-            assert abs(box["height"] - room) < 30, (path, window)
+            assert abs(box["height"] - room) < 10 + 0.04 * room, (path, window)
         seen.page.set_viewport_size(PROJECTOR)
 
 
