@@ -20,6 +20,7 @@ from safetensors.torch import load
 
 from seblock import gates, lines, live, photos, scanner
 from seblock.live import figures
+from tools.saving import keep_pictures
 
 KILO = 1000
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -71,6 +72,33 @@ def test_state_starts_as_told_and_can_be_read() -> None:
         live.live("block", figures.block_picture(), tnit=0.2)
     with pytest.raises(KeyError, match="no live figure 'blok'"):
         live.live("blok", figures.block_picture())
+
+
+def test_a_start_that_differs_travels_to_the_page() -> None:
+    """As classes that survive Sphinx, which makes small letters of all and drops other signs."""
+    _, about = shown(live.live("painter", gates=False))
+    start = about["image/png"]["start"]
+    assert start == {"gates": False}
+    assert "start" not in shown(live.live("painter"))[1]["image/png"]
+    kind, name, coded, brief = live.classes("painter", start).split()
+    assert (kind, name, brief) == ("live-figure", "live-is-painter", "live-brief")
+    assert re.fullmatch(r"live-start-[0-9a-f]+", coded)
+    assert json.loads(bytes.fromhex(coded.rpartition("-")[2])) == start
+    assert live.classes("block", {"patch": True}).split()[2:] == ["live-start-" + b'{"patch": true}'.hex()]
+    assert live.classes("block", {}) == "live-figure live-is-block"
+
+
+def test_what_is_saved_of_a_live_figure_is_its_picture() -> None:
+    data, about = shown(live.live("cost"))
+    figure = {"output_type": "execute_result", "data": data, "metadata": about}
+    other = {"output_type": "display_data", "data": {WIDGET: {}, "text/plain": "a slider"}, "metadata": {}}
+    text = {"output_type": "stream", "text": "printed"}
+    cells = [{"cell_type": "code", "outputs": [figure, other, text]}, {"cell_type": "markdown"}]
+    keep_pictures(model={"type": "notebook", "content": {"cells": cells}}, path="a.ipynb")
+    assert figure["data"].keys() == {"text/plain", "image/png"}
+    assert other["data"].keys() == {WIDGET, "text/plain"}
+    for model in ({"type": "notebook", "content": None}, {"type": "file", "content": "text"}):
+        keep_pictures(model=model, path="elsewhere")
 
 
 def test_module_and_style_are_small() -> None:

@@ -33,6 +33,7 @@ REASONS: dict[str, dict[str, str]] = {
         "2.251 %": "the abstract of arXiv 1709.01507",
         "2017": "the contest's year, same place",
         "14": "a notebook's number",
+        "16": "a notebook's number",
     },
     "06_two_implementations.ipynb": {
         "0.25": "a wrong answer to choose from",

@@ -181,11 +181,12 @@ def formulas_wrong(page: Page) -> list[str]:
 
 
 def figures_stuck(page: Page, expected: int) -> list[str]:
-    """Live figures that say nothing new when an arrow key moves their first slider, or that are missing."""
+    """Live figures that are missing, or say nothing new when an arrow key moves their first control."""
     figures = page.locator(f"{NOTEBOOK} .live")
     found = [f"{figures.count()} live figures, expected {expected}"] * (figures.count() < expected)
     for figure in figures.all():
-        slider, words = figure.locator("input[type=range]").first, figure.locator(".live-status")
+        slider = figure.locator("input[type=range], input[type=radio]:checked").locator("visible=true").first
+        words = figure.locator(".live-status")
         slider.scroll_into_view_if_needed()
         before, value = words.inner_text(), slider.input_value()
         slider.press("ArrowLeft" if value == slider.get_attribute("max") else "ArrowRight")

@@ -1,5 +1,6 @@
 """The live figures in Chromium, on a web page and in JupyterLab: do they show what the package computes?"""
 
+import base64
 import html
 import io
 import json
@@ -311,11 +312,9 @@ def test_every_control_does_what_the_package_computes(
 
 def levels(canvas: Locator) -> Tensor:
     """The pixels of a map or photo, (3, h, w), 0 to 255."""
-    found = canvas.evaluate(
-        "e => [e.height, e.width, [...e.getContext('2d').getImageData(0, 0, e.width, e.height).data]]"
-    )
-    height, width, data = found
-    return torch.tensor(data).view(height, width, 4)[:, :, :3].permute(2, 0, 1)
+    address: str = canvas.evaluate("e => e.toDataURL()")
+    image = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB")
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
 
 
 def assert_drawn(canvas: Locator, values: Tensor) -> None:

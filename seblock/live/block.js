@@ -76,7 +76,7 @@ FIGURES.block = async (given, put, start) => {
   const cards = names.map((name, c) => {
     const u = map(height, width), gated = map(height, width);
     const fill = h("div", { className: "live-fill" }), z = h("span", {});
-    const gate = slider(`gate of ${name}`, { min: 0, max: 1, step: 0.01, told: number, label: `s${lower(c + 1)}` }, (to) =>
+    const gate = slider(`s${lower(c + 1)}, gate of ${name}`, { min: 0, max: 1, step: 0.01, told: number, label: `s${lower(c + 1)}` }, (to) =>
       put({ hand: hand.map((value, k) => (k === c ? to : value)) }));
     const bar = h("div", { className: "live-bar" }, h("span", {}, `z${lower(c + 1)}`), h("div", { className: "live-track", "aria-hidden": "true" }, fill), z);
     return { u, gated, fill, z, gate, card: h("li", {}, h("strong", {}, name), u.canvas, bar, gate.element, gated.canvas) };

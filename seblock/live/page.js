@@ -20,9 +20,9 @@
       const el = document.createElement("div");
       const value = JSON.parse(new TextDecoder().decode(Uint8Array.from(start.match(/../g), (pair) => parseInt(pair, 16))));
       await seblock.render({ model: model({ data: new DataView(bytes.buffer), value }), el });
-      image.after(el);
-      image.classList.add("live-off");
-      image.closest("a")?.replaceWith(image, el); // a link to the picture, which every click would follow
+      const place = image.closest("a") ?? image; // Sphinx links a picture to its file; a figure must not be in a link
+      place.after(el);
+      place.classList.add("live-off");
     } catch (error) {
       console.warn("A live figure could not be shown; its picture stays.", error);
     }

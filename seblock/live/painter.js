@@ -94,7 +94,7 @@ FIGURES.painter = (given, put, start) => {
   const select = control("select", { "aria-label": "gate" }, ...[0, 1, 2].flatMap((layer) =>
     Array.from({ length: MAPS }, (_, c) => h("option", { value: `${layer} ${c}` }, `layer ${layer + 1}, map ${c + 1}`))));
   select.addEventListener("change", () => choose(...select.value.split(" ").map(Number)));
-  const value = slider("value of the gate", { min: 0, max: 1, step: 0.01, told: number, label: "its value" }, (to) => byHand(...state.gate, to));
+  const value = slider("value of the gate", { min: 0, max: 1, step: 0.01, told: number, label: "value" }, (to) => byHand(...state.gate, to));
   const bars = [0, 1, 2].map((layer) => {
     const fills = Array.from({ length: MAPS }, () => h("div", { className: "live-fill" }));
     const chart = h("div", { className: "live-gates", role: "img" }, ...fills.map((fill) => h("div", {}, fill)));
