@@ -124,6 +124,12 @@ def _one_place(evidence: "Evidence") -> str:
     if not wrong:
         return ""
     for d in range(pairs[0][1].ndim):
+        for end, word in ((0, "first"), (-1, "last")):
+            long = [(g, w) for g, w in pairs if w.shape[d] > 1]
+            if long and all(_alone(g, d, end) and not _alone(w, d, end) for g, w in long):
+                return (
+                    f"Only the {word} {_word(evidence, d)} is filled, the rest is 0. Is it filled in a loop?"
+                )
         right = [[not off.select(d, i).any() for i in range(off.shape[d])] for off, _ in wrong]
         firsts, lasts = {_leading(r) for r in right}, {_leading(r[::-1]) for r in right}
         for counts, end in ((firsts, "first"), (lasts, "last")):
@@ -147,6 +153,12 @@ def _one_place(evidence: "Evidence") -> str:
                     f"All is right but {names}{', which is 0: does a loop end too early?' if empty else '.'}"
                 )
     return ""
+
+
+def _alone(t: Tensor, d: int, end: int) -> bool:
+    """Whether nothing but one end of an axis is other than 0."""
+    here = t.select(d, end)
+    return bool((here != 0).any() and t.count_nonzero() == here.count_nonzero())
 
 
 def _leading(right: list[bool]) -> int:

@@ -126,9 +126,11 @@ def some_right(evidence: Evidence) -> str:
         found = [
             kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))
         ]
-        single = [kind for kind in found if kind.endswith((" is 1", " are equal"))]
-        if len(found) == 1 or len(single) == 1:
-            return words.format((single or found)[0])
+        ones = [kind for kind in found if kind.endswith(" is 1")]
+        equal = [kind for kind in found if kind.endswith(" are equal")]
+        for told in (ones, equal, found):
+            if len(told) == 1:
+                return words.format(told[0])
         if found and len(only) == 1:
             where = evidence.check.where(only[0]).replace("For", "for", 1)
             if only is right:

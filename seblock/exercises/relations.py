@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Claim = Callable[..., bool]
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
-    "The sign is the wrong way round everywhere": lambda w: -w,
     "It is 1 minus what it should be": lambda w: 1 - w,
     "It is 1 divided by what it should be": lambda w: 1 / w,
     "It is the square of what it should be": lambda w: w.square(),
@@ -125,6 +124,8 @@ def _factor(evidence: "Evidence") -> str:
         and abs(factor - 1) > 1e-2
         and _holds(evidence, lambda g, w, _: same(g, factor * w))
     ):
+        if abs(factor + 1) < 1e-3:
+            return "The sign is the wrong way round everywhere."
         return f"Every number is {factor:.3g} times what it should be."
     offset = float((given - wanted).mean())
     if _holds(evidence, lambda g, w, _: same(g, w + offset)):

@@ -25,7 +25,7 @@ check_squeeze = Exercise(
     solution=squeeze,
     cases=[
         *[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
-        *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4)],
+        *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4), (9 * seeded((2, 3, 3, 2), seed=5)[0],)],
     ],
     shapes="u (N, C, H, W) -> (N, C)",
     forbidden=("mean", "nanmean"),
