@@ -176,7 +176,7 @@ def cause(error: BaseException, scene: Scene | None) -> str:
 def _near(error: AttributeError) -> str:
     """The attribute that was probably meant."""
     names = [name for name in dir(getattr(error, "obj", None)) if not name.startswith("_")]
-    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.75)
+    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.8)
     return near[0] if near else ""
 
 

@@ -111,9 +111,11 @@ def _true_convolution(
     turn: Step = lambda v: v.flip(2, 3),
     channels: Step = as_it_is,
     padded: bool = False,
+    stride: int = 1,
     after: Step = as_it_is,
 ) -> Tensor:
-    return after(F.conv2d(photo(x), channels(turn(v)), padding=v.shape[-1] // 2 if padded else 0))
+    padding = v.shape[-1] // 2 if padded else 0
+    return after(F.conv2d(photo(x), channels(turn(v)), padding=padding, stride=stride))
 
 
 check_true_convolution = Exercise(
@@ -155,6 +157,7 @@ check_true_convolution = Exercise(
             "The photo is transposed. It stays as it is.": lambda x: x.transpose(2, 3),
         },
         "padded": {"There is a border of padding. The task asks for none.": True},
+        "stride": {"The kernel moves two steps at a time. It should move one.": 2},
         "after": {
             "The numbers are right, but each map is turned. Turn the kernel, not the photo, not the result.":
                 lambda u: u.flip(2, 3),

@@ -5,9 +5,11 @@ on, and one function for each mistake that is to be recognised; import it in `__
 write the stub, the call and the folded solution. The tests find it there.
 """
 
+import contextlib
 import copy
 import importlib
 import inspect
+import io
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -167,7 +169,10 @@ class _Trial:
         until = time.monotonic() + limit.PROBING
 
         def ask(case: Case) -> Outcome:
-            return self.run(case) if time.monotonic() < until else Failure("error", "")
+            if time.monotonic() > until:
+                return Failure("error", "")
+            with contextlib.redirect_stdout(io.StringIO()):  # what the answer prints was seen once
+                return self.run(case)
 
         evidence = reasons.Evidence(check, ask, self.results, given, wanted, right, exact)
         first = right.index(False)

@@ -31,8 +31,9 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
     if not common:
         return ""
     if len(common) == 2:
-        return f"There are two things. {_first(common[0][1])} And: {_lower(_first(common[1][1]))}"
-    return f"There are two things, and one is certain. {common[0][1]}"
+        first, second = (_first(told) for _, told, _ in common)
+        return f"The numbers are those of two mistakes at once. {first} And: {_lower(second)}"
+    return f"The numbers are those of two mistakes at once, and one is certain. {common[0][1]}"
 
 
 _KEPT: dict[int, list[tuple[str, Callable[..., Any], dict[int, Outcome]]]] = {}

@@ -60,8 +60,9 @@ def _other(case: Case, k: int) -> Case | None:
             new = value.roll(1, -1)
         else:
             new = value * torch.linspace(0.5, 0.95, value.numel()).view(value.shape)
-    elif isinstance(value, Tensor):
+    elif isinstance(value, Tensor):  # labels: moved on, and one of them changed for another that exists
         new = value.roll(1, 0)
+        new[0] = value.min() if new[0] == value.max() else value.max()
     elif isinstance(value, bool):
         new = not value
     elif isinstance(value, int):
@@ -132,14 +133,14 @@ def _one_place(evidence: "Evidence") -> str:
                 )
         right = [[not off.select(d, i).any() for i in range(off.shape[d])] for off, _ in wrong]
         firsts, lasts = {_leading(r) for r in right}, {_leading(r[::-1]) for r in right}
-        for counts, end in ((firsts, "first"), (lasts, "last")):
+        for counts, which in ((firsts, "first"), (lasts, "last")):
             n = min(counts)
             if len(counts) == 1 and n and all(sum(r) == n for r in right):
                 empty = all((g[off] == 0).all() for off, g in wrong)
                 what = (
-                    f"the {end} {_word(evidence, d)} is"
+                    f"the {which} {_word(evidence, d)} is"
                     if n == 1
-                    else f"the {end} {n} {_word(evidence, d, True)} are"
+                    else f"the {which} {n} {_word(evidence, d, True)} are"
                 )
                 return f"Only {what} right{', and the rest is 0: is it ever filled?' if empty else '.'}"
     for n in (1, 2, 3):

@@ -89,6 +89,8 @@ def explain(evidence: Evidence) -> str:
     about = _about(evidence, first)
     if evidence.check.view is not as_it_is and about:
         return before + about  # the numbers are marks that we gave; only the exercise knows what they mean
+    if evidence.check.view is not as_it_is and not evidence.axes:
+        return before + _compared(evidence)  # nor do relations between them say anything
     said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence)
     said = said or about or probes(evidence)
     if said and before:
@@ -215,6 +217,8 @@ def _compared(evidence: Evidence) -> str:
     assert isinstance(given, Tensor)
     assert isinstance(wanted, Tensor)
     where = evidence.check.where(evidence.cases[first])
+    if given.shape != wanted.shape:
+        return f"{where} your function returns shape {tuple(given.shape)}, expected is {tuple(wanted.shape)}."
     if wanted.numel() == 1:
         g, w = given.item(), wanted.item()
         return f"{where} your function returns {number(g, w)}, expected is {number(w, g)}."

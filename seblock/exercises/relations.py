@@ -73,9 +73,9 @@ INSTEAD: dict[str, Callable[[Tensor], Tensor]] = {
     "{0} / 2": lambda a: a / 2,
     "{0} + 1": lambda a: a + 1,
     "{0} - 1": lambda a: a - 1,
-    "a {0} of ones": lambda a: torch.ones_like(a),
-    "a {0} of zeros": lambda a: torch.zeros_like(a),
-    "a {0} in which only the first image counts": lambda a: a[:1].expand_as(a),
+    "ones": lambda a: torch.ones_like(a),
+    "zeros": lambda a: torch.zeros_like(a),
+    "the first image of {0}, for all,": lambda a: a[:1].expand_as(a),
     "{0} rounded": lambda a: a.round(),
     "{0} transposed": lambda a: a.mT,
     "{0} with its mean taken off": lambda a: a - a.mean(),
@@ -109,15 +109,6 @@ def _factor(evidence: "Evidence") -> str:
         return ""
     if given.abs().max() < 1e-9:
         return "All that comes out is 0."
-    for told, term in _terms(evidence):
-        if _holds(evidence, lambda g, w, case, t=term: same(g, w * t(case))):
-            return f"Every number is {told} times what it should be."
-        if _holds(evidence, lambda g, w, case, t=term: same(g * t(case), w)):
-            return f"Every number should be {told} times as large."
-        if _holds(evidence, lambda g, w, case, t=term: same(g - w, torch.full_like(w, t(case)))):
-            return f"Every number is too large by {told}."
-        if _holds(evidence, lambda g, w, case, t=term: same(w - g, torch.full_like(w, t(case)))):
-            return f"Every number is too small by {told}."
     factor = float((given @ wanted) / (wanted @ wanted))
     if (
         abs(factor) > 1e-6
@@ -130,6 +121,15 @@ def _factor(evidence: "Evidence") -> str:
     offset = float((given - wanted).mean())
     if _holds(evidence, lambda g, w, _: same(g, w + offset)):
         return f"Every number is too {'large' if offset > 0 else 'small'} by {number(abs(offset))}."
+    for told, term in _terms(evidence):
+        if _holds(evidence, lambda g, w, case, t=term: same(g, w * t(case))):
+            return f"Every number is {told} times what it should be."
+        if _holds(evidence, lambda g, w, case, t=term: same(g * t(case), w)):
+            return f"Every number should be {told} times as large."
+        if _holds(evidence, lambda g, w, case, t=term: same(g - w, torch.full_like(w, t(case)))):
+            return f"Every number is too large by {told}."
+        if _holds(evidence, lambda g, w, case, t=term: same(w - g, torch.full_like(w, t(case)))):
+            return f"Every number is too small by {told}."
     return ""
 
 

@@ -69,6 +69,7 @@ check_block = Exercise(
                 lambda y, x, gate: gate(y) * y,
             "The branch is added to what the gate returns. gate(...) is the branch already, rescaled.":
                 lambda y, x, gate: gate(y) + y,
+            "The branch counts half. It is added as it is.": lambda y, x, gate: gate(y) / 2,
             "The gate is used twice, one after the other.": lambda y, x, gate: gate(gate(y)),
             "There is a ReLU after the gate. The one ReLU comes after the addition.":
                 lambda y, x, gate: F.relu(gate(y)),
