@@ -40,6 +40,9 @@ _KEPT: dict[int, list[tuple[str, Callable[..., Any], dict[int, Outcome]]]] = {}
 """What each mistake of a check gives, by case, as far as it has been asked for."""
 
 
+_CHECKS: list["Exercise"] = []
+"""The checks that something is kept of: as long as they are here, no other gets the same id."""
+
 _WANTED: dict[int, tuple[list[Outcome], bool]] = {}
 """What a check's solution gives, and whether that is a count."""
 
@@ -47,6 +50,7 @@ _WANTED: dict[int, tuple[list[Outcome], bool]] = {}
 def wanted(check: "Exercise") -> tuple[list[Outcome], bool]:
     """What the solution gives for each case, and whether that counts something and has to be met exactly."""
     if id(check) not in _WANTED:
+        _CHECKS.append(check)
         whole = is_whole(check.solution(*copy.deepcopy(check.cases[0])))
         _WANTED[id(check)] = [check.outcome(check.solution, case) for case in check.cases], whole
     return _WANTED[id(check)]
