@@ -73,14 +73,17 @@ CAUSES = {
     r"Can't call numpy\(\) on Tensor that requires grad": "x.detach() leaves autograd behind.",
     r"non-leaf Tensor": "Only what you called requires_grad_() on keeps a gradient.",
     # kinds of values
-    r"operand type\(s\) for @|at least 1D|[01]D and 0D|2D and 0D": "`@` multiplies matrices; numbers take `*`.",
+    r"operand type\(s\) for @|at least 1D|[01]D and 0D|2D and 0D":
+        "`@` multiplies matrices; numbers take `*`.",
     r"appears multiple times in the list of dims|repeated axis|duplicate dims": "One axis is named twice.",
     r"cannot unpack non-iterable": "The loop takes several names and gets one value: `zip` pairs two lists.",
     r"invalid shape dimension": "Only -1 may be a size that is left to be worked out.",
-    r"must be int, not float|found element of type float|but got float|object cannot be interpreted as an integer":
+    r"must be int, not float|found element of type float|but got float|object cannot be interpreted "
+    r"as an integer":
         "A whole number is wanted there: `//` divides without a rest.",
     r"only integer tensors of a single element": "A whole number is wanted there, and a tensor stands there.",
-    r"zero-dimensional tensor .* cannot be concatenated": "`stack` joins single numbers, `cat` what has axes.",
+    r"zero-dimensional tensor .* cannot be concatenated":
+        "`stack` joins single numbers, `cat` what has axes.",
     r"does not support item assignment": "Only a list, a dict or a tensor can be filled place by place.",
     r"only supports? boolean masks|only implemented on integer and Boolean|expected BoolTensor|must "
     r"be a bool":
@@ -173,7 +176,7 @@ def cause(error: BaseException, scene: Scene | None) -> str:
 def _near(error: AttributeError) -> str:
     """The attribute that was probably meant."""
     names = [name for name in dir(getattr(error, "obj", None)) if not name.startswith("_")]
-    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.75)
+    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.8)
     return near[0] if near else ""
 
 

@@ -1,14 +1,13 @@
 """Exercises of 01_convolution."""
 
 from collections.abc import Callable, Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import RED, VERTICAL, named_filters
+
 
 Step = Callable[[Tensor], Tensor]
 
@@ -114,9 +113,11 @@ def _true_convolution(
     turn: Step = lambda v: v.flip(2, 3),
     channels: Step = as_it_is,
     padded: bool = False,
+    stride: int = 1,
     after: Step = as_it_is,
 ) -> Tensor:
-    return after(F.conv2d(photo(x), channels(turn(v)), padding=v.shape[-1] // 2 if padded else 0))
+    padding = v.shape[-1] // 2 if padded else 0
+    return after(F.conv2d(photo(x), channels(turn(v)), padding=padding, stride=stride))
 
 
 check_true_convolution = Exercise(
@@ -158,6 +159,7 @@ check_true_convolution = Exercise(
             "The photo is transposed. It stays as it is.": lambda x: x.transpose(2, 3),
         },
         "padded": {"There is a border of padding. The task asks for none.": True},
+        "stride": {"The kernel moves two steps at a time. It should move one.": 2},
         "after": {
             "The numbers are right, but each map is turned. Turn the kernel, not the photo, not the result.":
                 lambda u: u.flip(2, 3),

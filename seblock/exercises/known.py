@@ -1,10 +1,11 @@
 """Which of an exercise's known mistakes an answer makes: one, or two slips in different steps at once."""
 
+import copy
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seblock.exercises.outcome import Outcome, same
+from seblock.exercises.outcome import Outcome, is_whole, same
 
 if TYPE_CHECKING:
     from seblock.exercises.exercise import Exercise
@@ -19,8 +20,8 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
             for result, case in zip(given, check.cases, strict=True)
         )
 
-    for told, mistaken in check.known():
-        if fits(mistaken):
+    for told, mistaken, kept in _KEPT.setdefault(id(check), [(*known, {}) for known in check.known()]):
+        if all(same(result, _once(kept, k, check, mistaken), exact) for k, result in enumerate(given)):
             return told
     pairs = [pair for pair in _pairs(check.slips) if fits(check.with_slips({k: v for k, _, v in pair}))]
     if not pairs:
@@ -30,8 +31,36 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
     if not common:
         return ""
     if len(common) == 2:
-        return f"There are two things. {_first(common[0][1])} And: {_lower(_first(common[1][1]))}"
-    return f"There are two things, and one is certain. {common[0][1]}"
+        first, second = (_first(told) for _, told, _ in common)
+        return f"The numbers are those of two mistakes at once. {first} And: {_lower(second)}"
+    return f"The numbers are those of two mistakes at once, and one is certain. {common[0][1]}"
+
+
+_KEPT: dict[int, list[tuple[str, Callable[..., Any], dict[int, Outcome]]]] = {}
+"""What each mistake of a check gives, by case, as far as it has been asked for."""
+
+
+_CHECKS: list["Exercise"] = []
+"""The checks that something is kept of: as long as they are here, no other gets the same id."""
+
+_WANTED: dict[int, tuple[list[Outcome], bool]] = {}
+"""What a check's solution gives, and whether that is a count."""
+
+
+def wanted(check: "Exercise") -> tuple[list[Outcome], bool]:
+    """What the solution gives for each case, and whether that counts something and has to be met exactly."""
+    if id(check) not in _WANTED:
+        _CHECKS.append(check)
+        whole = is_whole(check.solution(*copy.deepcopy(check.cases[0])))
+        _WANTED[id(check)] = [check.outcome(check.solution, case) for case in check.cases], whole
+    return _WANTED[id(check)]
+
+
+def _once(kept: dict[int, Outcome], k: int, check: "Exercise", mistaken: Callable[..., Any]) -> Outcome:
+    """What a mistake gives for case k, worked out the first time."""
+    if k not in kept:
+        kept[k] = check.outcome(mistaken, check.cases[k])
+    return kept[k]
 
 
 Slip = tuple[str, str, Any]

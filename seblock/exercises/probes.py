@@ -60,8 +60,9 @@ def _other(case: Case, k: int) -> Case | None:
             new = value.roll(1, -1)
         else:
             new = value * torch.linspace(0.5, 0.95, value.numel()).view(value.shape)
-    elif isinstance(value, Tensor):
+    elif isinstance(value, Tensor):  # labels: moved on, and one of them changed for another that exists
         new = value.roll(1, 0)
+        new[0] = value.min() if new[0] == value.max() else value.max()
     elif isinstance(value, bool):
         new = not value
     elif isinstance(value, int):
@@ -124,16 +125,22 @@ def _one_place(evidence: "Evidence") -> str:
     if not wrong:
         return ""
     for d in range(pairs[0][1].ndim):
+        for end, word in ((0, "first"), (-1, "last")):
+            long = [(g, w) for g, w in pairs if w.shape[d] > 1]
+            if long and all(_alone(g, d, end) and not _alone(w, d, end) for g, w in long):
+                return (
+                    f"Only the {word} {_word(evidence, d)} is filled, the rest is 0. Is it filled in a loop?"
+                )
         right = [[not off.select(d, i).any() for i in range(off.shape[d])] for off, _ in wrong]
         firsts, lasts = {_leading(r) for r in right}, {_leading(r[::-1]) for r in right}
-        for counts, end in ((firsts, "first"), (lasts, "last")):
+        for counts, which in ((firsts, "first"), (lasts, "last")):
             n = min(counts)
             if len(counts) == 1 and n and all(sum(r) == n for r in right):
                 empty = all((g[off] == 0).all() for off, g in wrong)
                 what = (
-                    f"the {end} {_word(evidence, d)} is"
+                    f"the {which} {_word(evidence, d)} is"
                     if n == 1
-                    else f"the {end} {n} {_word(evidence, d, True)} are"
+                    else f"the {which} {n} {_word(evidence, d, True)} are"
                 )
                 return f"Only {what} right{', and the rest is 0: is it ever filled?' if empty else '.'}"
     for n in (1, 2, 3):
@@ -147,6 +154,12 @@ def _one_place(evidence: "Evidence") -> str:
                     f"All is right but {names}{', which is 0: does a loop end too early?' if empty else '.'}"
                 )
     return ""
+
+
+def _alone(t: Tensor, d: int, end: int) -> bool:
+    """Whether nothing but one end of an axis is other than 0."""
+    here = t.select(d, end)
+    return bool((here != 0).any() and t.count_nonzero() == here.count_nonzero())
 
 
 def _leading(right: list[bool]) -> int:

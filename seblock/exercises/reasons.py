@@ -89,6 +89,8 @@ def explain(evidence: Evidence) -> str:
     about = _about(evidence, first)
     if evidence.check.view is not as_it_is and about:
         return before + about  # the numbers are marks that we gave; only the exercise knows what they mean
+    if evidence.check.view is not as_it_is and not evidence.axes:
+        return before + _compared(evidence)  # nor do relations between them say anything
     said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence)
     said = said or about or probes(evidence)
     if said and before:
@@ -126,9 +128,11 @@ def some_right(evidence: Evidence) -> str:
         found = [
             kind for kind, holds in _kinds(evidence) if all(map(holds, only)) and not any(map(holds, other))
         ]
-        single = [kind for kind in found if kind.endswith((" is 1", " are equal"))]
-        if len(found) == 1 or len(single) == 1:
-            return words.format((single or found)[0])
+        ones = [kind for kind in found if kind.endswith(" is 1")]
+        equal = [kind for kind in found if kind.endswith(" are equal")]
+        for told in (ones, equal, found):
+            if len(told) == 1:
+                return words.format(told[0])
         if found and len(only) == 1:
             where = evidence.check.where(only[0]).replace("For", "for", 1)
             if only is right:
@@ -213,6 +217,8 @@ def _compared(evidence: Evidence) -> str:
     assert isinstance(given, Tensor)
     assert isinstance(wanted, Tensor)
     where = evidence.check.where(evidence.cases[first])
+    if given.shape != wanted.shape:
+        return f"{where} your function returns shape {tuple(given.shape)}, expected is {tuple(wanted.shape)}."
     if wanted.numel() == 1:
         g, w = given.item(), wanted.item()
         return f"{where} your function returns {number(g, w)}, expected is {number(w, g)}."

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Claim = Callable[..., bool]
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
-    "The sign is the wrong way round everywhere": lambda w: -w,
     "It is 1 minus what it should be": lambda w: 1 - w,
     "It is 1 divided by what it should be": lambda w: 1 / w,
     "It is the square of what it should be": lambda w: w.square(),
@@ -74,9 +73,9 @@ INSTEAD: dict[str, Callable[[Tensor], Tensor]] = {
     "{0} / 2": lambda a: a / 2,
     "{0} + 1": lambda a: a + 1,
     "{0} - 1": lambda a: a - 1,
-    "a {0} of ones": lambda a: torch.ones_like(a),
-    "a {0} of zeros": lambda a: torch.zeros_like(a),
-    "a {0} in which only the first image counts": lambda a: a[:1].expand_as(a),
+    "ones": lambda a: torch.ones_like(a),
+    "zeros": lambda a: torch.zeros_like(a),
+    "the first image of {0}, for all,": lambda a: a[:1].expand_as(a),
     "{0} rounded": lambda a: a.round(),
     "{0} transposed": lambda a: a.mT,
     "{0} with its mean taken off": lambda a: a - a.mean(),
@@ -110,6 +109,18 @@ def _factor(evidence: "Evidence") -> str:
         return ""
     if given.abs().max() < 1e-9:
         return "All that comes out is 0."
+    factor = float((given @ wanted) / (wanted @ wanted))
+    if (
+        abs(factor) > 1e-6
+        and abs(factor - 1) > 1e-2
+        and _holds(evidence, lambda g, w, _: same(g, factor * w))
+    ):
+        if abs(factor + 1) < 1e-3:
+            return "The sign is the wrong way round everywhere."
+        return f"Every number is {factor:.3g} times what it should be."
+    offset = float((given - wanted).mean())
+    if _holds(evidence, lambda g, w, _: same(g, w + offset)):
+        return f"Every number is too {'large' if offset > 0 else 'small'} by {number(abs(offset))}."
     for told, term in _terms(evidence):
         if _holds(evidence, lambda g, w, case, t=term: same(g, w * t(case))):
             return f"Every number is {told} times what it should be."
@@ -119,16 +130,6 @@ def _factor(evidence: "Evidence") -> str:
             return f"Every number is too large by {told}."
         if _holds(evidence, lambda g, w, case, t=term: same(w - g, torch.full_like(w, t(case)))):
             return f"Every number is too small by {told}."
-    factor = float((given @ wanted) / (wanted @ wanted))
-    if (
-        abs(factor) > 1e-6
-        and abs(factor - 1) > 1e-2
-        and _holds(evidence, lambda g, w, _: same(g, factor * w))
-    ):
-        return f"Every number is {factor:.3g} times what it should be."
-    offset = float((given - wanted).mean())
-    if _holds(evidence, lambda g, w, _: same(g, w + offset)):
-        return f"Every number is too {'large' if offset > 0 else 'small'} by {number(abs(offset))}."
     return ""
 
 

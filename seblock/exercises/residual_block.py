@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import rescale, squeeze
+
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -69,6 +68,7 @@ check_block = Exercise(
                 lambda y, x, gate: gate(y) * y,
             "The branch is added to what the gate returns. gate(...) is the branch already, rescaled.":
                 lambda y, x, gate: gate(y) + y,
+            "The branch counts half. It is added as it is.": lambda y, x, gate: gate(y) / 2,
             "The gate is used twice, one after the other.": lambda y, x, gate: gate(gate(y)),
             "There is a ReLU after the gate. The one ReLU comes after the addition.":
                 lambda y, x, gate: F.relu(gate(y)),

@@ -1,10 +1,8 @@
 """Exercises of 03_squeeze."""
 
 from collections.abc import Callable, Iterator
-
 import torch
 from torch import Tensor
-
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import features
@@ -56,7 +54,7 @@ check_squeeze = Exercise(
     solution=squeeze,
     cases=[
         *[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
-        *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4)],
+        *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4), (9 * seeded((2, 3, 3, 2), seed=5)[0],)],
     ],
     shapes="u (N, C, H, W) -> (N, C)",
     forbidden=("mean", "nanmean"),
@@ -185,6 +183,7 @@ check_masked_squeeze = Exercise(
         *[_masked(3, 1, 2, 3, 4), _masked(4, 4, 5, 2, 7), _masked(5, 2, 3, 2, 3, one=True)],
     ],
     shapes="u (N, C, H, W), mask (N, 1, H, W) -> (N, C)",
+    kinds={"each image has one valid position": lambda u, mask: bool((_count(mask) == 1).all())},
     right="The padding neither adds to the sum nor counts in the division.",
     variant=_masked_squeeze,
     slips={
@@ -218,6 +217,8 @@ check_masked_squeeze = Exercise(
                 lambda z, u, mask: z / mask[0].sum(),
             "It is divided by the mean number of valid positions. Each image has its own number.":
                 lambda z, u, mask: z / mask.sum() * len(mask),
+            "It is divided twice by the number of valid positions.":
+                lambda z, u, mask: z / _count(mask) ** 2,
             "The number of valid positions is taken off. It divides.": lambda z, u, mask: z - _count(mask),
             "It is divided by the amount of padding. Count what is valid.":
                 lambda z, u, mask: z / (1 - mask).sum((2, 3)),
