@@ -79,7 +79,7 @@ def _at_the_line(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _colours(*pairs: tuple[tuple[float, ...], tuple[float, ...]]) -> list[tuple[Tensor, Tensor]]:
-    return [(torch.tensor(left), torch.tensor(right)) for left, right in pairs]
+    return [(torch.tensor(left).float(), torch.tensor(right).float()) for left, right in pairs]
 
 
 check_line = Exercise(

@@ -137,7 +137,10 @@ def _put_together(parts: Parts, v_c: Tensor) -> Tensor:
     if colour.shape != v_c.shape[:1] or pattern.shape != v_c.shape[1:]:
         shapes = f"{tuple(v_c.shape[:1])} and {tuple(v_c.shape[1:])}"
         raise ValueError(f"expected shapes {shapes}, got {tuple(colour.shape)} and {tuple(pattern.shape)}")
-    return colour[:, None, None] * pattern
+    made = colour[:, None, None] * pattern
+    if not made.isfinite().all():
+        raise ValueError("not all numbers are finite: is something divided by a channel that does not count?")
+    return made
 
 
 def _product(*zeros: int, seed: int, channels: int = 3, k: int = 3) -> tuple[Tensor]:
