@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.photos import RED, VERTICAL, named_filters
 
 
 def changed_rows(first: int, last: int, layers: int, rows: int) -> tuple[int, int]:
@@ -155,6 +156,7 @@ check_colour_and_pattern = Exercise(
     cases=[
         *[_product(seed=1), _product(0, seed=2), _product(1, 2, seed=3), _product(seed=4, channels=5, k=5)],
         _product(2, 3, seed=5, channels=4),
+        *[(named_filters()[RED],), (named_filters()[VERTICAL],)],  # a colour, a pattern that adds up to zero
     ],
     view=_put_together,
     right="Any factor may go over from the one to the other: only their product is in the filter.",
