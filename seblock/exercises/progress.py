@@ -65,7 +65,8 @@ class Table(NamedTuple):
 
         head = "".join(f'<th scope="col">{html.escape(word)}</th>' for word in self.head)
         body = "".join(map(row, self.rows))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.below)}</p>"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{table}<p>{html.escape(self.below)}</p>"
 
 
 def exercises_of(notebook: str) -> list[str]:

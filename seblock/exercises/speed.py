@@ -40,7 +40,7 @@ def share_needed(part: float, wanted: float) -> float:
 
 check_share_needed = Exercise(
     solution=share_needed,
-    cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.1)],
+    cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.3)],
     right="Below 1 - part there is nothing to be had, whatever somebody does to the block.",
     mistakes={
         "A share cannot be negative: where even a block that takes no time is too slow, return 0.":
