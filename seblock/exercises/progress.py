@@ -104,8 +104,9 @@ def record(name: str, right: bool) -> None:
     try:
         with FileLock(f"{path}.lock", timeout=WAIT):
             done = read_progress(path)
-            if done.get(name) is not (right or done.get(name, False)):  # else there is nothing new
-                _replace(path, {**done, name: right or done.get(name, False)})
+            now = right or done.get(name, False)
+            if done.get(name) is not now:  # else there is nothing new
+                _replace(path, {**done, name: now})
     except (OSError, ValueError, Timeout, NotImplementedError):
         pass
 
