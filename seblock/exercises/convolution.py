@@ -54,9 +54,9 @@ check_true_convolution = Exercise(
             lambda x, v: F.conv2d(x, v.flip(3)),
         "The input channels are reversed too. The flip is in space; channel s still meets v_c^s.":
             lambda x, v: F.conv2d(x, v.flip(1, 2, 3)),
-        "The photo is flipped, and so the whole result is turned as well. Turn it back.":
+        "The photo is flipped, not the kernel: that turns the whole result as well.":
             lambda x, v: F.conv2d(x.flip(2, 3), v),
-        "The result alone is flipped: every number is where it does not belong, and is still the old one.":
+        "The result is flipped. It is the kernel that has to be turned, before it slides.":
             lambda x, v: F.conv2d(x, v).flip(2, 3),
         "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
             lambda x, v: F.conv2d(x, v.flip(0, 1, 2, 3)),
