@@ -1,5 +1,7 @@
 """Every check, both ways: right answers pass, wrong ones are told what to mend, a stub is survived."""
 
+import copy
+import functools
 import itertools
 import linecache
 import math
@@ -19,7 +21,7 @@ from torch import nn
 from seblock import exercises
 from seblock.blocks import SELayer, SqEx
 from seblock.exercises import Exercise, limit
-from seblock.photos import BRIGHT, GREEN, RED
+from seblock.photos import BRIGHT, GREEN, RED, VERTICAL, named_filters
 
 CHECKS = {name: check for name, check in vars(exercises).items() if isinstance(check, Exercise)}
 
@@ -37,6 +39,28 @@ def test_each_mistake_is_told_by_its_name_and_no_other(name: str) -> None:
         verdict = CHECKS[name].verdict(mistaken)
         assert verdict.kind == "mistake", (told, verdict.text)
         assert verdict.text == f"Not yet. {told}"
+
+
+@pytest.mark.parametrize("name", [name for name, check in CHECKS.items() if list(check.cases) == [()]])
+def test_a_solution_that_is_designed_meets_every_criterion(name: str) -> None:
+    """A check compares answers with its solution, so a solution that falls short would let others pass."""
+    met = CHECKS[name].view(CHECKS[name].solution())
+    if isinstance(met, int):
+        assert met == 0
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_solution_gives_numbers_in_every_case(name: str) -> None:
+    """An answer that raises where the solution raises as well would pass."""
+    check = CHECKS[name]
+    for case in check.cases:
+        result = check.view(check.solution(*copy.deepcopy(case)), *case)
+        parts = result if isinstance(result, list | tuple) else [result]
+        assert all(torch.as_tensor(part).double().isfinite().all() for part in parts)
+
+
+def test_every_check_is_in_the_list_of_answers_that_were_thought_of_apart() -> None:
+    assert set(CHECKS) == {name for name, *_ in [*NAMED, *NOT_RIGHT, *RIGHT]}, "add it below"
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -269,6 +293,64 @@ NAMED = [
     ),
     ("check_rate", lambda step, steps, peak: peak * (1 - step / steps), "falls all the way"),
     ("check_specificity", lambda s, labels: 1 - split(s, labels), "within"),
+    ("check_bet", lambda p: (0.5, 0.5), "even chances"),
+    ("check_bet", lambda p: (round(p), 1 - round(p)), "bets everything"),
+    ("check_layers", lambda side, patch, k: math.ceil((side - patch) / (k // 2)), "corner"),
+    ("check_line", lambda left, right: 4 / 3 * abs(right.sum() - left.sum()), "sign is lost"),
+    ("check_line", lambda left, right: sum(b - a for a, b in zip(left, right)), "4/3"),
+    ("check_flag_filter", lambda: named_filters()[VERTICAL], "black and white"),
+    ("check_changed_rows", lambda a, b, n, rows: (a - n, b + n), "photo ends"),
+    ("check_dusk_filters", lambda v, t: v * torch.tensor([1 - t, 1, 1 + t])[:, None, None], "divide"),
+    ("check_colour_and_pattern", lambda v_c: (v_c.mean((1, 2)), v_c.mean(0)), "up to one factor"),
+    ("check_new_z", lambda z, share, old, new: (1 - share) * z + share * new, "old mean of the patch"),
+    ("check_pair", lambda: torch.rand(1, 3, 20, 20).expand(2, -1, -1, -1), "same"),
+    ("check_softmax_gates", lambda channels, pushed, push: (torch.tensor(push).sigmoid(), 0.5), "sigmoid"),
+    ("check_small_weights", lambda w1, w2: (w1 / w1.abs().max(), w2 / w1.abs().max()), "column h"),
+    ("check_silent_shape", lambda: (2, 3, 3, 2), "wrong way round"),
+    ("check_harmed_photo", lambda: torch.tensor([1.0, 0, 0]).view(3, 1, 1).expand(3, 9, 9), "at rest"),
+    ("check_block_test", lambda block: block(torch.ones(2, 8, 3, 3)).shape == (2, 8, 3, 3), "sigmoid"),
+    ("check_sigmoid_range", lambda k: (0.0, 1.0), "does not stay"),
+    ("check_brighter", lambda s, a: (a * s).clamp(0, 1), "cut off"),
+    (
+        "check_signal_left",
+        lambda place, n, gate, branch: (
+            (1 + branch) ** n
+            if place in ("standard", "PRE")
+            else (gate * (1 + branch)) ** n
+            if place == "POST"
+            else (gate + branch) ** n
+        ),
+        "on the branch",
+    ),
+    ("check_most_blocks", lambda stages, r, budget: sum(n for n, c in stages), "how many blocks there are"),
+    (
+        "check_compensation",
+        lambda b2: (1 + math.exp(-b2), 1 / (2 + math.exp(b2) + math.exp(-b2))),
+        "factor is right",
+    ),
+    ("check_gate_left", lambda share: 1 - share / 4, "Near 1"),
+    ("check_grad_from_output", lambda g, x, s: (g * x).sum((2, 3)) * s * (1 - s), "too many"),
+    ("check_waking_bias", lambda w, z, k: 100.0, "every image"),
+    ("check_runs_needed", lambda rate: math.ceil(3 / (1 - rate)), "rule of three"),
+    (
+        "check_cues",
+        lambda: torch.stack([stripes := torch.tensor([1.0, 0, 1, 0]).expand(4, 4), stripes.T]),
+        "edge filter",
+    ),
+    ("check_seeds_needed", lambda half, spread: math.ceil((1.96 * spread / half) ** 2), "1.96"),
+    ("check_exposure", lambda spread, wanted: wanted / spread, "larger than 1"),
+    ("check_other_lines", lambda s: s.flip(0), "other direction"),
+    (
+        "check_fold_all",
+        lambda w, mean, var, gamma, beta, s, eps: (
+            w * (s * gamma / (var + eps).sqrt()).view(-1, 1, 1, 1),
+            s * beta,
+        ),
+        "mean is forgotten",
+    ),
+    ("check_along_one", lambda s: s.mean(0).expand_as(s), "none of them moves"),
+    ("check_share_needed", lambda part, wanted: (wanted - 1 + part) / part, "negative"),
+    ("check_term_passes", lambda: (3, 4), "SE's count"),
 ]
 NOT_RIGHT = [
     ("check_parameters", lambda c, r, bias: 2 * c * round(c / r) + bias * (c + round(c / r))),
@@ -288,6 +370,41 @@ NOT_RIGHT = [
     ("check_difference", lambda a, b: (b.mean() - a.mean(), torch.cat([a, b]).std() / len(a) ** 0.5)),
     ("check_rate", lambda step, steps, peak: peak * step / steps * 4),
     ("check_specificity", lambda s, labels: torch.tensor([s[labels == k].mean() for k in labels]).var()),
+    ("check_bet", lambda p: (p, p - 1)),
+    ("check_gate_weights", lambda: (torch.zeros(2, 6), torch.zeros(6, 2))),
+    ("check_back_through_max", lambda u, grad_z: (u == u.amax((2, 3), keepdim=True)).float()),
+    ("check_paired_interval", lambda right, own: (right.mean() - own.mean(), (right - own).std())),
+    ("check_bet", lambda p: (p**0.5, 1 - p**0.5)),
+    ("check_layers", lambda side, patch, k: round((side - patch + 1) / (k // 2))),
+    ("check_line", lambda left, right: 4 / 3 * (right - left)[0]),
+    ("check_flag_filter", lambda: torch.zeros(3, 3)),
+    ("check_changed_rows", lambda a, b, n, rows: (max(1, a - n), min(rows - 1, b + n))),
+    ("check_dusk_filters", lambda v, t: v / (1 + t)),
+    ("check_colour_and_pattern", lambda v_c: (v_c.amax((1, 2)), v_c[0] / v_c[0].amax())),
+    ("check_new_z", lambda z, share, old, new: (z + new) / 2),
+    ("check_pair", lambda: torch.rand(2, 3, 20, 20)),
+    ("check_softmax_gates", lambda channels, pushed, push: (1 / channels, 1 / channels)),
+    ("check_small_weights", lambda w1, w2: (w1 / 100, w2)),
+    ("check_silent_shape", lambda: (0, 3, 0, 3)),
+    ("check_harmed_photo", lambda: torch.ones(3, 20, 20)),
+    ("check_block_test", lambda block: (block(torch.ones(1, 8, 3, 3)) <= 1).all()),
+    ("check_sigmoid_range", lambda k: (0.5, 0.73)),
+    ("check_brighter", lambda s, a: s / (s + (1 - s) * a)),
+    ("check_signal_left", lambda place, n, gate, branch: gate**n),
+    ("check_most_blocks", lambda stages, r, budget: budget // (2 * stages[0][1] ** 2 // r)),
+    ("check_compensation", lambda b2: (1 / b2 if b2 else 2.0, 0.5)),
+    ("check_gate_left", lambda share: (1 + share) / 2),
+    ("check_grad_from_output", lambda g, x, s: (g * x).sum((2, 3)) * (1 - s) ** 2),
+    ("check_waking_bias", lambda w, z, k: float((z @ w).mean())),
+    ("check_runs_needed", lambda rate: round(10 * rate)),
+    ("check_cues", lambda: torch.zeros(2, 4, 4)),
+    ("check_seeds_needed", lambda half, spread: round(spread / half)),
+    ("check_exposure", lambda spread, wanted: (wanted / spread.clamp(min=wanted)) ** 2),
+    ("check_other_lines", lambda s: torch.rand_like(s)),
+    ("check_fold_all", lambda w, mean, var, gamma, beta, s, eps: (w, beta)),
+    ("check_along_one", lambda s: s.roll(1, 0)),
+    ("check_share_needed", lambda part, wanted: 1 - wanted),
+    ("check_term_passes", lambda: (5, 5)),
 ]
 RIGHT = [
     ("check_means_by_cue", lambda s, cue: [s[cue == 0].mean(0), s[cue == 1].mean(0)]),
@@ -299,6 +416,40 @@ RIGHT = [
     ("check_parameters", lambda c, r, bias=False: float(2 * c * (c // r) + (c // r + c if bias else 0))),
     ("check_move", lambda state: {
         n: w.double() for n, w in CHECKS["check_move"].solution(state).items()}),
+    ("check_bet", lambda p: torch.tensor([p, 1 - p])),
+    ("check_layers", lambda side, patch, k: next(n for n in range(99) if n * (k // 2) > side - patch)),
+    ("check_line", lambda left, right: (right.sum() - left.sum()) / 0.75),
+    ("check_flag_filter", lambda: torch.tensor([2.0, -1, -1])[:, None, None] * named_filters()[VERTICAL] * 3),
+    ("check_changed_rows", lambda a, b, n, rows: torch.tensor([a - n, b + n]).clamp(0, rows - 1)),
+    ("check_dusk_filters", lambda v, t: torch.stack([v[:, 0] / (1 - t), v[:, 1], v[:, 2] / (1 + t)], 1)),
+    ("check_colour_and_pattern", lambda v_c: (
+        v_c.flatten(1) @ (row := v_c.flatten(1)[v_c.flatten(1).norm(dim=1).argmax()]) / row.square().sum(),
+        row.view(v_c.shape[1:]))),
+    ("check_new_z", lambda z, share, old, new: z - share * old + share * new),
+    ("check_softmax_gates", lambda channels, pushed, push: (
+        torch.tensor([push] * pushed + [0.0] * (channels - pushed)).softmax(0)[[0, channels - 1]])),
+    ("check_small_weights", lambda w1, w2: (w1 / (m := w1.abs().max()), w2 * m)),
+    ("check_silent_shape", lambda: torch.tensor([5, 2, 5, 2])),
+    ("check_block_test", lambda block: all(
+        torch.allclose(block(u), u * (block(u) / u).mean((2, 3), keepdim=True), atol=1e-5)
+        and 0 <= (block(u) / u).min() and (block(u) / u).max() <= 1
+        and torch.allclose(block(u)[:1], block(u[:1]), atol=1e-5)
+        for u in [torch.rand(2, 8, 4, 5) + 0.1, torch.rand(3, 8, 2, 3) + 1])),
+    ("check_sigmoid_range", lambda k: (0.0, 1.0) if k == 1 else [
+        functools.reduce(lambda x, _: 1 / (1 + math.exp(-x)), range(k - 1), end) for end in (0.0, 1.0)]),
+    ("check_brighter", lambda s, a: s**a / (s**a + (1 - s) ** a)),
+    ("check_signal_left", lambda place, n, gate, branch: float(torch.tensor(
+        {"Identity": gate + branch, "POST": gate + gate * branch}.get(place, 1 + gate * branch),
+        dtype=torch.double) ** n)),
+    ("check_compensation", lambda b2: (1 + math.exp(-b2), 1 / (1 + math.exp(b2)))),
+    ("check_grad_from_output", lambda g, x, s: torch.einsum("nchw,nchw->nc", g, x) * (1 - s)),
+    ("check_runs_needed", lambda rate: next(n for n in range(1, 999) if n / (n + 1.959964**2) >= rate)),
+    ("check_cues", lambda: torch.stack([F.pad(torch.rand(3, 3) * 0 + 1, (0, 1, 0, 1)),
+                                        F.pad(torch.ones(3, 3), (1, 0, 1, 0))])),
+    ("check_exposure", lambda spread, wanted: torch.where(spread > wanted, wanted / spread, 1)),
+    ("check_other_lines", lambda s: torch.cat([s[: len(s) // 2].roll(-1, 0), s[len(s) // 2 :].roll(2, 0)])),
+    ("check_share_needed", lambda part, wanted: (wanted + part - 1) / part if wanted + part > 1 else 0),
+    ("check_term_passes", lambda: [3, 3]),
 ]  # fmt: skip
 
 

@@ -53,9 +53,8 @@ LOOKED_UP = [path for path in NOTEBOOKS if path.stem in ("16_source_words", "glo
 """Tables to look things up in: Markdown alone, without guesses or exercises."""
 LESSONS = [path for path in NOTEBOOKS if path not in LOOKED_UP]
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-every_notebook_with_exercises = pytest.mark.parametrize(
-    "path", [path for path in LESSONS if not path.stem.startswith("00")], ids=lambda path: path.stem
-)
+TASK = re.compile(r"^### (\d+)\. (.+) \((●○○|●●○|●●●), (\d+) minutes\)$", re.MULTILINE)
+"""An exercise's heading: its number, its name, its weight and its minutes."""
 
 
 @cache
@@ -396,12 +395,42 @@ def test_an_answer_that_is_not_hidden_is_refused() -> None:
     assert "hide-output" in flaws_of(tags=("nbval-ignore-output",))
 
 
-@every_notebook_with_exercises
-def test_notebook_has_an_exercise_left_open_with_its_solution_folded_below(path: Path) -> None:
+def exercises_of(path: Path) -> list[Cell]:
+    """The cells of a notebook from the heading of its exercises to the next one of that level."""
     everything = read(path)["cells"]
-    exercises = [(i, cell) for i, cell in cells(path, "code") if "exercises.check_" in cell["source"]]
-    assert exercises
-    for i, cell in exercises:
+    (start,) = [i for i, cell in enumerate(everything) if cell["source"].startswith("## Exercises\n")]
+    later = [i for i in range(start + 1, len(everything)) if everything[i]["source"].startswith("## ")]
+    return everything[start : min(later, default=len(everything))]
+
+
+@every_lesson
+def test_a_notebook_has_three_to_five_exercises_of_rising_weight_and_a_project(path: Path) -> None:
+    text = "\n\n".join(c["source"] for c in exercises_of(path) if c["cell_type"] == "markdown")
+    tasks = TASK.findall(text)
+    headings = re.findall(r"^### .+$", text, re.MULTILINE)
+    assert [int(number) for number, *_ in tasks] == list(range(1, len(headings))), headings
+    assert (2 if path.stem.startswith("00") else 3) <= len(tasks) <= 5
+    weights = [weight.count("●") for _, _, weight, _ in tasks]
+    assert weights == sorted(weights)
+    assert weights[0] < weights[-1]
+    head = read(path)["cells"][0]["source"]
+    assert f"taught; exercises {sum(int(minutes) for *_, minutes in tasks)}." in head
+
+    project = text.partition(headings[-1])[2]
+    assert re.fullmatch(r"### A project \(.+\)", headings[-1])
+    ((summary, holds),) = FOLD.findall(project)
+    assert summary == "What a good answer holds"
+    assert holds.count("\n- ") >= 3
+
+
+@every_lesson
+def test_an_exercise_is_left_open_with_a_hint_and_a_solution_folded_below(path: Path) -> None:
+    everything = exercises_of(path)
+    code = [(i, c) for i, c in enumerate(everything) if "exercises.check_" in c["source"]]
+    tasks = [number for c in everything for number, *_ in TASK.findall(c["source"])]
+    assert len(code) == len(tasks)
+    for i, cell in code:
+        assert cell["cell_type"] == "code", cell["id"]
         said = [text for output in cell["outputs"] for text in texts(output) if text]
         assert said, cell["id"]
         assert said[0].startswith(UNATTEMPTED), cell["id"]
@@ -409,9 +438,29 @@ def test_notebook_has_an_exercise_left_open_with_its_solution_folded_below(path:
         below = everything[i + 1]
         assert below["cell_type"] == "markdown", cell["id"]
         assert "solution" in below["metadata"].get("tags", []), below["id"]
-        assert re.search(
-            r"<details>.*^```python\n.*^```.*</details>", below["source"], re.DOTALL | re.MULTILINE
-        ), below["id"]
+        folds = FOLD.findall(below["source"])
+        assert [summary for summary, _ in folds] == ["Hint", "Solution"], below["id"]
+        assert not FOLD.sub("", below["source"]).strip(), f"{below['id']}: something outside the folds"
+        hint, solution = (inside for _, inside in folds)
+        assert len(hint.split()) >= 10, below["id"]
+        assert "```" not in hint, below["id"]
+        assert re.search(r"^```python\n.*^```", solution, re.DOTALL | re.MULTILINE), below["id"]
+
+
+@every_lesson
+def test_no_exercise_can_be_copied_from_the_cells_above_it(path: Path) -> None:
+    """By the lines of its solution that do something: one at least stands nowhere further up."""
+    above = ""
+    for cell in read(path)["cells"]:
+        if "solution" in cell["metadata"].get("tags", []):
+            (code,) = re.findall(r"^```python\n(.*?)^```", cell["source"], re.DOTALL | re.MULTILINE)
+            lines = [line.partition("  #")[0].strip() for line in code.splitlines()]
+            done = [
+                line.removeprefix("return ") for line in lines if not line.startswith(("def ", "import "))
+            ]
+            assert [line for line in done if len(line) > 4 and line not in above], cell["id"]
+        elif cell["cell_type"] == "code":
+            above += cell["source"] + "\n"
 
 
 @pytest.mark.parametrize(

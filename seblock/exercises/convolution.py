@@ -1,13 +1,14 @@
 """Exercises of 01_convolution."""
 
 from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import RED, VERTICAL, named_filters
-
 
 Step = Callable[[Tensor], Tensor]
 
@@ -193,7 +194,7 @@ def _at_the_line(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _colours(*pairs: tuple[tuple[float, ...], tuple[float, ...]]) -> list[tuple[Tensor, Tensor]]:
-    return [(torch.tensor(left), torch.tensor(right)) for left, right in pairs]
+    return [(torch.tensor(left).float(), torch.tensor(right).float()) for left, right in pairs]
 
 
 check_line = Exercise(

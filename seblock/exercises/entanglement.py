@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.photos import RED, VERTICAL, named_filters
 
 
 def changed_rows(first: int, last: int, layers: int, rows: int) -> tuple[int, int]:
@@ -221,7 +222,10 @@ def _put_together(parts: Parts, v_c: Tensor) -> Tensor:
     if colour.shape != v_c.shape[:1] or pattern.shape != v_c.shape[1:]:
         shapes = f"{tuple(v_c.shape[:1])} and {tuple(v_c.shape[1:])}"
         raise ValueError(f"expected shapes {shapes}, got {tuple(colour.shape)} and {tuple(pattern.shape)}")
-    return colour[:, None, None] * pattern
+    made = colour[:, None, None] * pattern
+    if not made.isfinite().all():
+        raise ValueError("not all numbers are finite: is something divided by a channel that does not count?")
+    return made
 
 
 def _product(*zeros: int, seed: int, channels: int = 3, k: int = 3) -> tuple[Tensor]:
@@ -236,6 +240,7 @@ check_colour_and_pattern = Exercise(
     cases=[
         *[_product(seed=1), _product(0, seed=2), _product(1, 2, seed=3), _product(seed=4, channels=5, k=5)],
         _product(2, 3, seed=5, channels=4),
+        *[(named_filters()[RED],), (named_filters()[VERTICAL],)],  # a colour, a pattern that adds up to zero
     ],
     view=_put_together,
     right="Any factor may go over from the one to the other: only their product is in the filter.",

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.functional import excite, squeeze
 from seblock.photos import BRIGHT, GREEN, RED, features, load
-
 
 Step = Callable[[Tensor], Tensor]
 
@@ -340,7 +341,7 @@ def _kept(weights: Weights, w1: Tensor, w2: Tensor) -> int:
 def _large(seed: int, channels: int, units: int) -> Case:
     """Weights of which many are larger than 1 in W₁, and a unit that looks at nothing."""
     w1, w2 = seeded((units, channels), (channels, units), seed=seed)
-    w1 = w1 * torch.linspace(2, 20, units)[:, None]
+    w1 = w1 * torch.linspace(2, 20, units)[:, None] * 10**seed
     w1[-1] = 0
     return w1, w2 / 10
 

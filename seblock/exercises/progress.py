@@ -58,14 +58,15 @@ class Table(NamedTuple):
     def _repr_html_(self) -> str:
         """A plain table without colours of its own, so that it fits a dark theme."""
 
-        def row(words: Sequence[str], tag: str) -> str:
+        def row(words: Sequence[str]) -> str:
             first, *rest = (html.escape(word) for word in words)
-            cells = "".join(f"<{tag}>{word}</{tag}>" for word in rest)
-            return f'<tr><th style="text-align: left">{first}</th>{cells}</tr>'
+            cells = "".join(f"<td>{word}</td>" for word in rest)
+            return f'<tr><th scope="row" style="text-align: left">{first}</th>{cells}</tr>'
 
-        body = "".join(row(words, "td") for words in self.rows)
-        head = row(self.head, "th")
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table><p>{html.escape(self.below)}</p>"
+        head = "".join(f'<th scope="col">{html.escape(word)}</th>' for word in self.head)
+        body = "".join(map(row, self.rows))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{table}<p>{html.escape(self.below)}</p>"
 
 
 def exercises_of(notebook: str) -> list[str]:
@@ -103,8 +104,9 @@ def record(name: str, right: bool) -> None:
     try:
         with FileLock(f"{path}.lock", timeout=WAIT):
             done = read_progress(path)
-            if done.get(name) is not (right or done.get(name, False)):  # else there is nothing new
-                _replace(path, {**done, name: right or done.get(name, False)})
+            now = right or done.get(name, False)
+            if done.get(name) is not now:  # else there is nothing new
+                _replace(path, {**done, name: now})
     except (OSError, ValueError, Timeout, NotImplementedError):
         pass
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.functional import rescale, squeeze
-
 
 Layer = Callable[[Tensor], Tensor]
 

@@ -27,7 +27,7 @@ check_exposure = Exercise(
     right="A gate can only turn down: what is paler than wanted passes whole, and stays too pale.",
     mistakes={
         "A gate cannot be larger than 1: what is too faint stays so.":
-            lambda spread, wanted: wanted / spread.clamp(min=1e-12),
+            lambda spread, wanted: wanted / spread,
         "An empty map is faint, so its gate is open, at 1, not shut.":
             lambda spread, wanted: exposure(spread, wanted) * (spread > 0),
         "It is the wrong way round: the fainter the maps, the wider the gate.":

@@ -1,5 +1,6 @@
 """Exercises of 14_speed."""
 
+from collections.abc import Callable
 from typing import Any
 
 from seblock.exercises.exercise import Exercise
@@ -105,7 +106,7 @@ def share_needed(part: float, wanted: float) -> float:
 
 check_share_needed = Exercise(
     solution=share_needed,
-    cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.1)],
+    cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.3)],
     right="Below 1 - part there is nothing to be had, whatever somebody does to the block.",
     mistakes={
         "A share cannot be negative: where even a block that takes no time is too slow, return 0.":
@@ -130,24 +131,36 @@ def term_passes() -> tuple[int, int]:
     return 3, 3
 
 
+FORWARD = {
+    1: "Forward there is more than one pass: u has to be read, and x̃ to be written.",
+    2: "Forward, u is read twice: the term is known only when the whole map has been added up.",
+    4: "Forward one too many: the mean of a map and its term are numbers, they are not written as maps.",
+    5: "Forward two too many: the mean of a map and its term are numbers, they are not written as maps.",
+}
+
+
+BACKWARD = {
+    1: "Backward there is more than one pass: g has to be read, and the gradient of u to be written.",
+    2: "Backward, g is read twice: what the mean passes back is known only when g is added up.",
+    4: "That is SE's count. To multiply, the way back needs u as well as g. Does it to add?",
+    5: "Backward two too many: no product has to be stored, and u is not needed.",
+    6: "Backward three too many: no product has to be stored, and u is not needed.",
+}
+"""What to say of a wrong number of passes."""
+
+
+def _counted(forward: int, backward: int) -> Callable[[], tuple[int, int]]:
+    return lambda: (forward, backward)
+
+
 check_term_passes = Exercise(
     solution=term_passes,
     cases=[()],
     right="One pass fewer than SE: the way back of a sum needs no map of the forward pass.",
     mistakes={
-        "That is SE's count. To multiply, the way back needs u as well as g. Does it to add?":
-            lambda: (3, 4),
-        "The way back reads g twice: what the mean passes back is known only when g is added up.":
-            lambda: (3, 2),
-        "Forward, u is read twice: the term is known only when the whole map has been added up.":
-            lambda: (2, 3),
-        "Both ways read their map twice: once to add it up, once to compute the result.":
-            lambda: (2, 2),
-        "Each way counts the writing of its result as well.":
-            lambda: (2, 1),
-        "Nothing has to be stored in between: count what must be read and written, not what autograd does.":
-            lambda: (3, 5),
-        "Forward, the sum over the map is a number, and is not written as a map.":
-            lambda: (4, 3),
+        " ".join(text for text in (FORWARD.get(f, ""), BACKWARD.get(b, "")) if text): _counted(f, b)
+        for f in range(1, 6)
+        for b in range(1, 7)
+        if (f, b) != term_passes()
     },
-)  # fmt: skip
+)

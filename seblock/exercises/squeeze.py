@@ -1,8 +1,10 @@
 """Exercises of 03_squeeze."""
 
 from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
+
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Exercise, seeded
 from seblock.photos import features
@@ -27,7 +29,7 @@ def new_z(z: float, share: float, old: float, new: float) -> float:
 
 check_new_z = Exercise(
     solution=new_z,
-    cases=[(0.06, 1 / 16, 0.06, 2.0), (0.56, 0.25, 0.9, 0.1), (0.3, 0.5, 0.3, 0.3), (1.2, 0.1, 0.0, 3.0)],
+    cases=[(0.06, 1 / 16, 0.06, 2.0), (0.56, 0.25, 0.9, 0.1), (0.3, 0.5, 0.2, 0.6), (1.2, 0.1, 0.0, 3.0)],
     right="What is new comes in by its share, and what was there goes out by the same share.",
     mistakes={
         "What was in the patch is still counted: it went out of the mean when the new values came in.":
