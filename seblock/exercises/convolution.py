@@ -155,14 +155,14 @@ check_true_convolution = Exercise(
             "The output channels come in reverse order: filter c makes map c.": lambda v: v.flip(0),
         },
         "photo": {
-            "It is F.conv2d(x, v) with its maps turned by half a turn. Turn the kernel, and nothing else.":
+            "It is F.conv2d(x, v) with its maps turned by half a turn. The photo is turned and the maps are turned back.":
                 lambda x: x.flip(2, 3),
             "The photo is transposed. It stays as it is.": lambda x: x.transpose(2, 3),
         },
         "padded": {"There is a border of padding. The task asks for none.": True},
         "stride": {"The kernel moves two steps at a time. It should move one.": 2},
         "after": {
-            "The numbers are right, but each map is turned. Turn the kernel, not the photo, not the result.":
+            "The numbers are right, but each map is turned. Turn the result back.":
                 lambda u: u.flip(2, 3),
             "There is a ReLU at the end. A map may be negative.": lambda u: u.relu(),
             "The maps are averaged over the channels. Each filter makes a map of its own.":
