@@ -155,7 +155,7 @@ check_true_convolution = Exercise(
             "The output channels come in reverse order: filter c makes map c.": lambda v: v.flip(0),
         },
         "photo": {
-            "It is F.conv2d(x, v) with its maps turned by half a turn. The photo is turned and the maps are turned back.":
+            "It is F.conv2d(x, v) with its maps turned. Turn the photo first, and the maps at the end.":
                 lambda x: x.flip(2, 3),
             "The photo is transposed. It stays as it is.": lambda x: x.transpose(2, 3),
         },
