@@ -77,6 +77,7 @@ REASONS: dict[str, dict[str, str]] = {
         "2,000": "images of each part, as the tool has it",
         "45 %": "the right answer, of the figure's 43, rounded",
         "24": "epochs of the shown network",
+        "30": "epochs of the longest trainings, as notebook 10 has them",
         "64": "channels of the last stage",
     },
     "glossary.ipynb": {"14": "a notebook's number"},

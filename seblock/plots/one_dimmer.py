@@ -77,14 +77,18 @@ def by_block(
         ax.axvline(block - 0.5, color="#dddddd" if block % 3 else GREY, linewidth=1)
     ax.set_xticks(range(len(ticks)), ticks)
     ax.set(ylabel=label, xlabel="block", ylim=ends, xlim=(-0.5, len(ticks) - 0.5))
-    figure.legend(loc="outside upper center", ncols=len(groups) + bool(dashed))
+    entries = len(groups) + bool(dashed)
+    figure.legend(
+        loc="outside upper center",
+        ncols=entries if colours is SERIES else (entries + 1) // 2,  # a pair one above the other
+    )
     return Picture(figure, f"{label[0].upper()}{label[1:]}, by block. {'; '.join(told)}.")
 
 
 @styled
 def dimmers(axes_: Mapping[str, Tensor], scores: Mapping[str, Tensor], classes: Sequence[str]) -> Picture:
     """What a block's first component moves, (C,), a dot a channel; each class's mean score, (classes,)."""
-    figure, axes = canvas(2, len(axes_), 6.6, height_ratios=(1, 1.6))
+    figure, axes = canvas(2, len(axes_), 6.6, dots=COARSE, height_ratios=(1, 1.6))
     told = []
     for column, (name, of_channel) in enumerate(axes_.items()):
         ax = axes[0, column]
@@ -222,8 +226,8 @@ def film(frames: Mapping[int, Tensor], ticks: Sequence[str]) -> Picture:
     for column, (epoch, of_seed) in enumerate(frames.items()):
         for ax, values in zip(axes[:, column], of_seed.numpy(), strict=True):
             ax.bar(range(len(ticks)), values[:, 0], color="#cccccc", width=0.85, label="all of it")
-            ax.bar(range(len(ticks)), values[:, 1], color=BLUE, width=0.85, label="along one direction")
-            ax.set_xticks([0, 3, 6], [ticks[k] for k in (0, 3, 6)], fontsize=14)
+            ax.bar(range(len(ticks)), values[:, 1], color=BLUE, width=0.85, label="along the first pattern")
+            ax.set_xticks(range(len(ticks)), ticks, fontsize=14, rotation=90)
         axes[0, column].set_title(f"epoch {epoch}")
     for number, ax in enumerate(axes[:, 0]):
         ax.set_ylabel(f"seed {number}")
@@ -326,7 +330,7 @@ def moving_film(frames: Mapping[int, Tensor], ticks: Sequence[str], parts: Mappi
     legend = (
         '<rect class="all" x="60" y="12" width="26" height="20"></rect>'
         '<rect class="first" x="260" y="12" width="26" height="20"></rect>'
-        f"{text(94, 28, 'all of it', 'start')}{text(294, 28, 'along one direction', 'start')}"
+        f"{text(94, 28, 'all of it', 'start')}{text(294, 28, 'along the first pattern', 'start')}"
     )
     return (
         '<div class="film"><input type="checkbox" id="film-plays" /> '
