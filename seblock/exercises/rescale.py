@@ -285,10 +285,10 @@ def _with_shortcut(u: Tensor) -> Tensor:
 
 
 BROKEN: dict[str, Block] = {
-    "the one without a sigmoid": _without_sigmoid,
-    "the one whose gates depend on the other images of the batch": _mean_of_the_batch,
-    "the one that weighs positions, not channels": _by_position,
-    "the one that adds u": _with_shortcut,
+    "without a sigmoid": _without_sigmoid,
+    "with gates from all images together": _mean_of_the_batch,
+    "with gates for positions": _by_position,
+    "that adds u": _with_shortcut,
 }
 """Blocks that are none, by what to call them."""
 
@@ -302,7 +302,8 @@ def _missed() -> dict[str, Callable[..., bool]]:
     """What to say of each choice of broken blocks that a test lets pass, and a test that does."""
     chosen = [c for n in range(1, len(BROKEN) + 1) for c in itertools.combinations(BROKEN, n)]
     return {
-        f"It lets a broken block pass: {', and '.join(kinds)}.": _letting_pass(*kinds) for kinds in chosen
+        f"It lets a broken block pass: {', '.join(f'one {kind}' for kind in kinds)}.": _letting_pass(*kinds)
+        for kinds in chosen
     }
 
 

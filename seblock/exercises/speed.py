@@ -132,7 +132,7 @@ def term_passes() -> tuple[int, int]:
 
 
 FORWARD = {
-    1: "Forward there is more than one pass: u has to be read, and x̃ to be written.",
+    1: "Forward, u has to be read, and x̃ to be written: more than one pass.",
     2: "Forward, u is read twice: the term is known only when the whole map has been added up.",
     4: "Forward one too many: the mean of a map and its term are numbers, they are not written as maps.",
     5: "Forward two too many: the mean of a map and its term are numbers, they are not written as maps.",
@@ -140,7 +140,7 @@ FORWARD = {
 
 
 BACKWARD = {
-    1: "Backward there is more than one pass: g has to be read, and the gradient of u to be written.",
+    1: "Backward, g has to be read, and the gradient to be written: more than one.",
     2: "Backward, g is read twice: what the mean passes back is known only when g is added up.",
     4: "That is SE's count. To multiply, the way back needs u as well as g. Does it to add?",
     5: "Backward two too many: no product has to be stored, and u is not needed.",
