@@ -28,12 +28,12 @@ from seblock import live
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FIRST = [f"{number:02}" for number in range(6)]
-"""The notebooks that slides are made of, unless others are named."""
-ENDS = ("Exercise", "For the curious")
+WITHOUT = ("16", "glossary")
+"""Notebooks that slides are not made of: they are for looking things up."""
+ENDS = ("Exercise",)
 """Headings that begin so: they and what follows are left out."""
-DROPPED = ("The map",)
-"""Sections that are for those who read alone."""
+DROPPED = ("The map", "For the curious")
+"""Sections whose headings begin so are for those who read alone."""
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 CODE, LINE, WIDE, ROOM, HEADING = 27, 37, 86, 690, 76
 """Pixels of a line of code and of text, letters in a line of text, pixels on a slide and of its heading."""
@@ -79,7 +79,7 @@ def picture(output: Any) -> tuple[str, int] | None:
     width, height = Image.open(BytesIO(b64decode(data))).size
     name = about.get("live")
     shown = round(about["width"] * 1280 / 960) if "width" in about else round(width / 1.5)
-    classes = f"picture {live.classes(name)}" if name else "picture"
+    classes = f"picture {live.classes(name, about.get('start', {}))}" if name else "picture"
     alt = html.escape(about.get("alt", ""), quote=True)
     source = f"data:image/png;base64,{''.join(data.split())}"
     return f'<img class="{classes}" width="{shown}" alt="{alt}" src="{source}">', round(
@@ -145,6 +145,55 @@ def height_of(texts: list[str]) -> int:
     return sum(LINE * lines_of(text) + 12 for text in texts)
 
 
+def said(output: Any) -> str:
+    """The text of an output."""
+    return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+
+
+def code_height(source: str) -> int:
+    """Pixels of a listing."""
+    return CODE * (source.count("\n") + 1) + 30
+
+
+def outputs_height(outputs: list[Any]) -> int:
+    """Pixels of outputs that are text."""
+    return sum(CODE * sum(1 + len(line) // 98 for line in said(o).splitlines()) + 10 for o in outputs)
+
+
+def cut(source: str, room: int) -> Iterator[str]:
+    """A listing in as many parts as fit in so many pixels each, cut at a blank line or where a statement begins."""
+    lines = source.split("\n")
+    while code_height("\n".join(lines)) > room:
+        fit = (room - code_height("")) // CODE
+        starts = [i for i in range(1, fit + 2) if lines[i] and not lines[i].startswith((" ", ")", "]", "}"))]
+        blank = [i for i in starts if not lines[i - 1] and i > fit // 2]
+        at = (blank or starts or [fit])[-1]
+        yield "\n".join(lines[:at]).strip("\n")
+        lines = lines[at:]
+    yield "\n".join(lines)
+
+
+def over(heading: str, above: list[str], source: str, outputs: list[Any], notes: list[str]) -> Iterator[Slide]:
+    """Slides of code and of the text that it shows: one if the sentences above are cut short, or more."""
+    short = [text if text.startswith("<") else sentences(text)[-1] for text in above]
+    room = 720 - HEADING
+    for texts in (above, short):
+        if height_of(texts) + code_height(source) + outputs_height(outputs) <= room:
+            yield Slide(heading, texts, source, outputs, notes)
+            return
+    first, *parts = cut(source, room - height_of(short))
+    notes = [*notes, f"```python\n{source}\n```"] if parts else notes
+    fits = height_of(above) + code_height(first) <= room
+    slides = [Slide(heading, above if fits else short, first, notes=notes)]
+    slides += [Slide(heading, code=part) for part in parts]
+    if outputs_height(outputs) + code_height(slides[-1].code) + height_of(slides[-1].text) <= room:
+        slides[-1].outputs = outputs
+    else:
+        shown = "\n".join(said(output).strip("\n") for output in outputs)
+        slides.append(Slide(heading, [f'<pre class="said">{html.escape(shown)}</pre>']))
+    yield from slides
+
+
 def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> Iterator[Slide]:
     """A slide of code and outputs; two if both do not fit on one.
 
@@ -153,12 +202,7 @@ def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> I
     """
     pictures = [found for output in cell["outputs"] if (found := picture(output))]
     texts = [output for output in cell["outputs"] if not picture(output)]
-    said = ["".join(o.get("text", "") or o.get("data", {}).get("text/plain", "")) for o in texts]
-    code = (
-        CODE * (cell["source"].count("\n") + 1)
-        + 30
-        + sum(CODE * sum(1 + len(line) // 98 for line in text.splitlines()) + 10 for text in said)
-    )
+    code = code_height(cell["source"]) + outputs_height(texts)
     room = 720 - sum(tall for _, tall in pictures)
     moves = any("live-figure" in image for image, _ in pictures)
     images: list[Any] = [image for image, _ in pictures]
@@ -173,8 +217,10 @@ def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> I
                 "", short if fits else [], outputs=images, notes=notes, kind="moves" if moves else "bare"
             )
         else:
-            yield Slide(heading, above, cell["source"], texts, notes)
+            yield from over(heading, above, cell["source"], texts, notes)
             yield Slide("", outputs=images, notes=notes, kind="bare")
+    elif not pictures and HEADING + height_of(above) + code > 720:
+        yield from over(heading, above, cell["source"], texts, notes)
     else:
         yield Slide(heading, above, cell["source"], [*texts, *images], notes)
 
@@ -219,7 +265,7 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
                 heading, prose = found[1], []
                 if heading.startswith(ENDS):
                     return made
-                skip = heading in DROPPED
+                skip = heading.startswith(DROPPED)
                 block = block.partition("\n")[2].strip()
             if block:
                 prose.append(block)
@@ -267,6 +313,13 @@ def notebook(slides: list[Slide], name: str) -> nbformat.NotebookNode:
     return found
 
 
+def with_deck() -> list[Path]:
+    """The notebooks that have a deck."""
+    return [
+        path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.startswith(WITHOUT)
+    ]
+
+
 def export(path: Path) -> str:
     """The deck of a notebook, as a page."""
     raw = nbformat.read(path, as_version=4)
@@ -284,8 +337,8 @@ def export(path: Path) -> str:
         flags=re.DOTALL,
     )
     # Links between notebooks lead from deck to deck; what has no deck has no link.
-    decks = "|".join(FIRST)
-    page = re.sub(rf'href="((?:{decks})_\w+)\.ipynb(?:#[^"]*)?"', r'href="\1.html"', page)
+    decks = "|".join(path.stem for path in with_deck())
+    page = re.sub(rf'href="({decks})\.ipynb(?:#[^"]*)?"', r'href="\1.html"', page)
     return re.sub(r'<a href="[^"]*\.ipynb[^"]*">(.*?)</a>', r"\1", page, flags=re.DOTALL)
 
 
@@ -307,8 +360,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("notebooks", type=Path, nargs="*")
     told = parser.parse_args()
-    found = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    paths = told.notebooks or [path for path in found if path.stem[:2] in FIRST]
+    paths = told.notebooks or with_deck()
     shutil.rmtree(told.out, ignore_errors=True)
     assets = told.out / "assets"
     live.write(assets / "live")

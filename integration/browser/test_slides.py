@@ -55,7 +55,7 @@ def test_every_slide_fits_and_can_be_read_from_the_back(deck: tuple[str, Watched
     for i in range(seen.page.evaluate("Reveal.getTotalSlides()")):
         seen.page.evaluate(f"Reveal.slide({i})")
         if seen.page.evaluate("Reveal.getCurrentSlide().matches('.moves')"):
-            seen.page.wait_for_selector(".present .live canvas")
+            seen.page.wait_for_selector(".present .live :is(canvas, table)")
         found = seen.page.evaluate(SEEN)
         fits = found["bottom"] <= 720 and found["right"] <= 1280
         whole = not (found["small"] or found["cut"] or found["dead"] or found["dollars"])
