@@ -16,6 +16,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ LARGER = 1.33
 """How much more room text takes on a slide that has nothing else: its letters are larger."""
 DRAWS = re.compile(r"(?:plots|start)\.\w+\([^\n]*\)$|block\([^\n]*\)$|show\([^\n]*\)$")
 """A cell that draws a picture, and nothing else."""
-LEAD = 300
-"""Letters that may stand above code; of a longer paragraph its last sentences."""
+LEAD, ASKS = 300, 450
+"""Letters that may stand above code, and above a guess; of a longer paragraph its last sentences."""
 
 Cell = dict[str, Any]
 
@@ -92,11 +93,11 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=[.?!:])\s+(?=[A-Z\"*$`(])", " ".join(text.split()))
 
 
-def lead(text: str) -> str:
+def lead(text: str, letters: int = LEAD) -> str:
     """A paragraph, or as many of its last sentences as may stand above code."""
     kept: list[str] = []
     for sentence in reversed(sentences(text)):
-        if kept and len(" ".join([sentence, *kept])) > LEAD:
+        if kept and len(" ".join([sentence, *kept])) > letters:
             break
         kept.insert(0, sentence)
     return " ".join(kept)
@@ -114,10 +115,15 @@ def is_seen(text: str) -> bool:
     return text.startswith(("$$", "|", "- ", ">", "```", "1. ")) or bool(re.match(r"\*\*[A-Z]", text))
 
 
+def points(text: str) -> list[str]:
+    """A list's points, or the text as it is."""
+    return re.split(r"\n(?=- )", text) if text.startswith("- ") else [text]
+
+
 def pack(slide: Slide, shown: list[str]) -> Iterator[Slide]:
     """Slides of text, as many as it takes."""
     page = Slide(slide.heading, kind="text")
-    for text in shown:
+    for text in chain(*(points(text) for text in shown)):
         if page.text and LARGER * height_of([*page.text, text]) > ROOM - HEADING:
             yield page
             page = Slide(slide.heading, kind="text")
@@ -126,7 +132,7 @@ def pack(slide: Slide, shown: list[str]) -> Iterator[Slide]:
     yield page
 
 
-def before_code(heading: str, prose: list[str]) -> tuple[list[Slide], str]:
+def before_code(heading: str, prose: list[str], letters: int = LEAD) -> tuple[list[Slide], str]:
     """What the prose above a code cell becomes: slides of what has to be seen, and the lead of the code."""
     last = max((i for i, text in enumerate(prose) if is_seen(text)), default=-1)
     shown = []
@@ -137,7 +143,7 @@ def before_code(heading: str, prose: list[str]) -> tuple[list[Slide], str]:
             shown.append(lead(text))
     rest = prose[last + 1 :]
     slides = list(pack(Slide(heading, notes=prose[: last + 1]), shown)) if shown else []
-    return slides, lead(rest[-1]) if rest else ""
+    return slides, lead(rest[-1], letters) if rest else ""
 
 
 def height_of(texts: list[str]) -> int:
@@ -250,7 +256,8 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
     for cell in cells[1:]:
         source, tags = cell["source"], cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code":
-            imports = source.startswith(("import ", "from "))
+            drawn = any(picture(output) for output in cell["outputs"])
+            imports = source.startswith(("import ", "from ")) and not drawn
             if skip or imports or "remove-cell" in tags:
                 continue
             before, above = before_code(heading, prose)
@@ -273,7 +280,7 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
         if made and folded:
             made[-1].notes = [*made[-1].notes, *folded]
         if choice and not skip:
-            before, above = before_code(heading, prose)
+            before, above = before_code(heading, prose, ASKS)
             options = FOLD.findall(choice)
             asked = " ".join(FOLD.split(choice)[0].split())
             listed = "".join(f"<li>{summary}</li>" for summary, _ in options)
