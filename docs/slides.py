@@ -167,7 +167,7 @@ def outputs_height(outputs: list[Any]) -> int:
 
 
 def cut(source: str, room: int) -> Iterator[str]:
-    """A listing in as many parts as fit in so many pixels each, cut at a blank line or where a statement begins."""
+    """A listing in parts of so many pixels, cut at blank lines or where a statement begins."""
     lines = source.split("\n")
     while code_height("\n".join(lines)) > room:
         fit = (room - code_height("")) // CODE
@@ -179,7 +179,9 @@ def cut(source: str, room: int) -> Iterator[str]:
     yield "\n".join(lines)
 
 
-def over(heading: str, above: list[str], source: str, outputs: list[Any], notes: list[str]) -> Iterator[Slide]:
+def over(
+    heading: str, above: list[str], source: str, outputs: list[Any], notes: list[str]
+) -> Iterator[Slide]:
     """Slides of code and of the text that it shows: one if the sentences above are cut short, or more."""
     short = [text if text.startswith("<") else sentences(text)[-1] for text in above]
     room = 720 - HEADING
