@@ -75,9 +75,10 @@ def test_a_figure_that_moves_keeps_its_keys(deck: tuple[str, Watched]) -> None:
         pytest.skip("nothing moves in this deck")
     there = seen.page.evaluate("() => Reveal.getSlides().findIndex(slide => slide.matches('.moves'))")
     seen.page.evaluate(f"Reveal.slide({there})")
-    slider = seen.page.locator(".present .live input[type=range]").first
-    slider.focus()
-    before = slider.input_value()
+    seen.page.wait_for_selector(".present .live")
+    settings = "() => [...document.querySelectorAll('.present .live input')].map(e => [e.value, e.checked])"
+    seen.page.locator(".present .live :is(input[type=range], input[type=radio]:checked):visible").last.focus()
+    before = seen.page.evaluate(settings)
     seen.page.keyboard.press("ArrowLeft")
-    assert slider.input_value() != before
+    assert seen.page.evaluate(settings) != before
     assert seen.page.evaluate("Reveal.getIndices().h") == there
