@@ -3,8 +3,9 @@
 python docs/slides.py NODE_MODULES OUT [NOTEBOOKS]    NODE_MODULES holds reveal.js and MathJax
 
 A section's heading stands on its slides. Code and what it shows share a slide, below the sentences that lead
-up to it. A guess is a slide, and its answer comes on the next. What is left of the prose is for the speaker:
-the notes (key S). Exercises, solutions and what is optional are left out.
+up to it; what is too long for one goes on over the next. A guess is a slide, and its answer comes on the
+next. What is left of the prose is for the speaker: the notes (key S). Exercises, solutions and what is
+optional are left out.
 """
 
 import argparse

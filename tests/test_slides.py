@@ -149,8 +149,8 @@ def test_what_does_not_fit_below_code_has_a_slide_of_its_own(tool: ModuleType) -
     code, below = tool.over("H", [long], "a = 1\n" * 16 + "a", shown, [])
     assert (code.outputs, below.code) == ([], "")
     assert "1 &lt; 2" in below.text[0]
-    answer = '<p class="right">(a) One. Two</p>'
-    assert next(tool.over("H", [answer], "a = 1\n" * 19 + "a", shown, [])).text == [answer]
+    answer = f'<p class="right">(a) {"One sentence. " * 30}</p>'
+    assert next(tool.over("H", [answer], "a = 1\n" * 7 + "a", shown, [])).text == [answer]
 
 
 def test_what_is_for_the_curious_is_left_out_where_it_comes(tool: ModuleType) -> None:
