@@ -28,7 +28,7 @@ make site       set up what it needs and build the web page in build/site (asks 
 
 make student    the notebooks for a class, without solutions and outputs, and the answers, in build/student
 make wheels     every package for a room without a network in build/wheels (asks PyPI and PyTorch)
-make slides     the notebooks 00 to 05 as slides in build/slides (asks npm for reveal.js and MathJax)
+make slides     the notebooks 00 to 14 as slides in build/slides (asks npm for reveal.js and MathJax)
 make sheet      draw the sheets for the wall and for the unplugged lesson again
 
 make hub        set up .venv-hub and start a JupyterHub for a class: hub/README.md (asks npm for its proxy)

@@ -3,8 +3,9 @@
 python docs/slides.py NODE_MODULES OUT [NOTEBOOKS]    NODE_MODULES holds reveal.js and MathJax
 
 A section's heading stands on its slides. Code and what it shows share a slide, below the sentences that lead
-up to it. A guess is a slide, and its answer comes on the next. What is left of the prose is for the speaker:
-the notes (key S). Exercises, solutions and what is optional are left out.
+up to it; what is too long for one goes on over the next. A guess is a slide, and its answer comes on the
+next. What is left of the prose is for the speaker: the notes (key S). Exercises, solutions and what is
+optional are left out.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,12 @@ from seblock import live
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FIRST = [f"{number:02}" for number in range(6)]
-"""The notebooks that slides are made of, unless others are named."""
-ENDS = ("Exercise", "For the curious")
+WITHOUT = ("16", "glossary")
+"""Notebooks that slides are not made of: they are for looking things up."""
+ENDS = ("Exercise",)
 """Headings that begin so: they and what follows are left out."""
-DROPPED = ("The map",)
-"""Sections that are for those who read alone."""
+DROPPED = ("The map", "For the curious")
+"""Sections whose headings begin so are for those who read alone."""
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 CODE, LINE, WIDE, ROOM, HEADING = 27, 37, 86, 690, 76
 """Pixels of a line of code and of text, letters in a line of text, pixels on a slide and of its heading."""
@@ -41,8 +43,8 @@ LARGER = 1.33
 """How much more room text takes on a slide that has nothing else: its letters are larger."""
 DRAWS = re.compile(r"(?:plots|start)\.\w+\([^\n]*\)$|block\([^\n]*\)$|show\([^\n]*\)$")
 """A cell that draws a picture, and nothing else."""
-LEAD = 300
-"""Letters that may stand above code; of a longer paragraph its last sentences."""
+LEAD, ASKS = 300, 450
+"""Letters that may stand above code, and above a guess; of a longer paragraph its last sentences."""
 
 Cell = dict[str, Any]
 
@@ -79,7 +81,7 @@ def picture(output: Any) -> tuple[str, int] | None:
     width, height = Image.open(BytesIO(b64decode(data))).size
     name = about.get("live")
     shown = round(about["width"] * 1280 / 960) if "width" in about else round(width / 1.5)
-    classes = f"picture {live.classes(name)}" if name else "picture"
+    classes = f"picture {live.classes(name, about.get('start', {}))}" if name else "picture"
     alt = html.escape(about.get("alt", ""), quote=True)
     source = f"data:image/png;base64,{''.join(data.split())}"
     return f'<img class="{classes}" width="{shown}" alt="{alt}" src="{source}">', round(
@@ -92,11 +94,11 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=[.?!:])\s+(?=[A-Z\"*$`(])", " ".join(text.split()))
 
 
-def lead(text: str) -> str:
+def lead(text: str, letters: int = LEAD) -> str:
     """A paragraph, or as many of its last sentences as may stand above code."""
     kept: list[str] = []
     for sentence in reversed(sentences(text)):
-        if kept and len(" ".join([sentence, *kept])) > LEAD:
+        if kept and len(" ".join([sentence, *kept])) > letters:
             break
         kept.insert(0, sentence)
     return " ".join(kept)
@@ -114,10 +116,15 @@ def is_seen(text: str) -> bool:
     return text.startswith(("$$", "|", "- ", ">", "```", "1. ")) or bool(re.match(r"\*\*[A-Z]", text))
 
 
+def points(text: str) -> list[str]:
+    """A list's points, or the text as it is."""
+    return re.split(r"\n(?=- )", text) if text.startswith("- ") else [text]
+
+
 def pack(slide: Slide, shown: list[str]) -> Iterator[Slide]:
     """Slides of text, as many as it takes."""
     page = Slide(slide.heading, kind="text")
-    for text in shown:
+    for text in chain(*(points(text) for text in shown)):
         if page.text and LARGER * height_of([*page.text, text]) > ROOM - HEADING:
             yield page
             page = Slide(slide.heading, kind="text")
@@ -126,7 +133,7 @@ def pack(slide: Slide, shown: list[str]) -> Iterator[Slide]:
     yield page
 
 
-def before_code(heading: str, prose: list[str]) -> tuple[list[Slide], str]:
+def before_code(heading: str, prose: list[str], letters: int = LEAD) -> tuple[list[Slide], str]:
     """What the prose above a code cell becomes: slides of what has to be seen, and the lead of the code."""
     last = max((i for i, text in enumerate(prose) if is_seen(text)), default=-1)
     shown = []
@@ -137,12 +144,63 @@ def before_code(heading: str, prose: list[str]) -> tuple[list[Slide], str]:
             shown.append(lead(text))
     rest = prose[last + 1 :]
     slides = list(pack(Slide(heading, notes=prose[: last + 1]), shown)) if shown else []
-    return slides, lead(rest[-1]) if rest else ""
+    return slides, lead(rest[-1], letters) if rest else ""
 
 
 def height_of(texts: list[str]) -> int:
     """Pixels of Markdown on a slide, about."""
     return sum(LINE * lines_of(text) + 12 for text in texts)
+
+
+def said(output: Any) -> str:
+    """The text of an output."""
+    return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+
+
+def code_height(source: str) -> int:
+    """Pixels of a listing."""
+    return CODE * (source.count("\n") + 1) + 30
+
+
+def outputs_height(outputs: list[Any]) -> int:
+    """Pixels of outputs that are text."""
+    return sum(CODE * sum(1 + len(line) // 98 for line in said(o).splitlines()) + 10 for o in outputs)
+
+
+def cut(source: str, room: int) -> Iterator[str]:
+    """A listing in parts of so many pixels, cut at blank lines or where a statement begins."""
+    lines = source.split("\n")
+    while code_height("\n".join(lines)) > room:
+        fit = (room - code_height("")) // CODE
+        starts = [i for i in range(1, fit + 2) if lines[i] and not lines[i].startswith((" ", ")", "]", "}"))]
+        blank = [i for i in starts if not lines[i - 1] and i > fit // 2]
+        at = (blank or starts or [fit])[-1]
+        yield "\n".join(lines[:at]).strip("\n")
+        lines = lines[at:]
+    yield "\n".join(lines)
+
+
+def over(
+    heading: str, above: list[str], source: str, outputs: list[Any], notes: list[str]
+) -> Iterator[Slide]:
+    """Slides of code and of the text that it shows: one if the sentences above are cut short, or more."""
+    short = [text if text.startswith("<") else sentences(text)[-1] for text in above]
+    room = 720 - HEADING
+    for texts in (above, short):
+        if height_of(texts) + code_height(source) + outputs_height(outputs) <= room:
+            yield Slide(heading, texts, source, outputs, notes)
+            return
+    first, *parts = cut(source, room - height_of(short))
+    notes = [*notes, f"```python\n{source}\n```"] if parts else notes
+    fits = height_of(above) + code_height(first) <= room
+    slides = [Slide(heading, above if fits else short, first, notes=notes)]
+    slides += [Slide(heading, code=part) for part in parts]
+    if outputs_height(outputs) + code_height(slides[-1].code) + height_of(slides[-1].text) <= room:
+        slides[-1].outputs = outputs
+    else:
+        shown = "\n".join(said(output).strip("\n") for output in outputs)
+        slides.append(Slide(heading, [f'<pre class="said">{html.escape(shown)}</pre>']))
+    yield from slides
 
 
 def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> Iterator[Slide]:
@@ -153,12 +211,7 @@ def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> I
     """
     pictures = [found for output in cell["outputs"] if (found := picture(output))]
     texts = [output for output in cell["outputs"] if not picture(output)]
-    said = ["".join(o.get("text", "") or o.get("data", {}).get("text/plain", "")) for o in texts]
-    code = (
-        CODE * (cell["source"].count("\n") + 1)
-        + 30
-        + sum(CODE * sum(1 + len(line) // 98 for line in text.splitlines()) + 10 for text in said)
-    )
+    code = code_height(cell["source"]) + outputs_height(texts)
     room = 720 - sum(tall for _, tall in pictures)
     moves = any("live-figure" in image for image, _ in pictures)
     images: list[Any] = [image for image, _ in pictures]
@@ -173,8 +226,10 @@ def with_code(heading: str, above: list[str], cell: Cell, notes: list[str]) -> I
                 "", short if fits else [], outputs=images, notes=notes, kind="moves" if moves else "bare"
             )
         else:
-            yield Slide(heading, above, cell["source"], texts, notes)
+            yield from over(heading, above, cell["source"], texts, notes)
             yield Slide("", outputs=images, notes=notes, kind="bare")
+    elif not pictures and HEADING + height_of(above) + code > 720:
+        yield from over(heading, above, cell["source"], texts, notes)
     else:
         yield Slide(heading, above, cell["source"], [*texts, *images], notes)
 
@@ -204,7 +259,8 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
     for cell in cells[1:]:
         source, tags = cell["source"], cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code":
-            imports = source.startswith(("import ", "from "))
+            drawn = any(picture(output) for output in cell["outputs"])
+            imports = source.startswith(("import ", "from ")) and not drawn
             if skip or imports or "remove-cell" in tags:
                 continue
             before, above = before_code(heading, prose)
@@ -219,7 +275,7 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
                 heading, prose = found[1], []
                 if heading.startswith(ENDS):
                     return made
-                skip = heading in DROPPED
+                skip = heading.startswith(DROPPED)
                 block = block.partition("\n")[2].strip()
             if block:
                 prose.append(block)
@@ -227,7 +283,7 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
         if made and folded:
             made[-1].notes = [*made[-1].notes, *folded]
         if choice and not skip:
-            before, above = before_code(heading, prose)
+            before, above = before_code(heading, prose, ASKS)
             options = FOLD.findall(choice)
             asked = " ".join(FOLD.split(choice)[0].split())
             listed = "".join(f"<li>{summary}</li>" for summary, _ in options)
@@ -267,6 +323,13 @@ def notebook(slides: list[Slide], name: str) -> nbformat.NotebookNode:
     return found
 
 
+def with_deck() -> list[Path]:
+    """The notebooks that have a deck."""
+    return [
+        path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.startswith(WITHOUT)
+    ]
+
+
 def export(path: Path) -> str:
     """The deck of a notebook, as a page."""
     raw = nbformat.read(path, as_version=4)
@@ -284,8 +347,8 @@ def export(path: Path) -> str:
         flags=re.DOTALL,
     )
     # Links between notebooks lead from deck to deck; what has no deck has no link.
-    decks = "|".join(FIRST)
-    page = re.sub(rf'href="((?:{decks})_\w+)\.ipynb(?:#[^"]*)?"', r'href="\1.html"', page)
+    decks = "|".join(path.stem for path in with_deck())
+    page = re.sub(rf'href="({decks})\.ipynb(?:#[^"]*)?"', r'href="\1.html"', page)
     return re.sub(r'<a href="[^"]*\.ipynb[^"]*">(.*?)</a>', r"\1", page, flags=re.DOTALL)
 
 
@@ -307,8 +370,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("notebooks", type=Path, nargs="*")
     told = parser.parse_args()
-    found = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    paths = told.notebooks or [path for path in found if path.stem[:2] in FIRST]
+    paths = told.notebooks or with_deck()
     shutil.rmtree(told.out, ignore_errors=True)
     assets = told.out / "assets"
     live.write(assets / "live")
