@@ -61,7 +61,7 @@ def contest(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
             count = f"{solved} of {len(values)}" if values else "no run yet"
             ax.text(0, y, count, va="center", fontsize=15)
             counts.append(f"{name}, {count}")
-        ax.text(0, -0.62, "runs above 90 %", va="bottom", fontsize=15, color=GREY)
+        ax.text(0, -0.62, "above 90 %", va="bottom", fontsize=15, color=GREY)
         told_ways.append(f"{way}: {'; '.join(counts)}.")
     figure.supxlabel("painted right, %: a dot a seed; dashed: blind to the cue")
     return Picture(figure, f"Runs that paint more than 90 % right. {' '.join(told_ways)}")
