@@ -487,6 +487,16 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
         if row[f"block {k} at the other cue's mean"] < 0.2
     ]
     assert 1 < sum(backed_up) < len(backed_up) - 1
+    assert all(0.45 < row["at the mean of all"] < 0.55 for row in gated)
+    looked_at = [row for row in gated if row["block 1 at the other cue's mean"] >= 0]
+    assert {row["peak"] for row in looked_at} == {0.005}
+    assert {row["epochs"] for row in looked_at} == {12, 36}
+    same_start = {
+        row["network"]: [k for k in (1, 2, 3) if row[f"block {k} at the other cue's mean"] < 0.2]
+        for row in looked_at
+        if row["seed"] == 0 and "16" not in row["network"]
+    }
+    assert same_start == {"SE, lower rate": [2], "SE, longer": [3]}
     for blind in ("plain", "constant gates"):
         assert all(0.45 < right < 0.55 for right in by_network[blind])
     assert any(right < 0.6 for right in by_network["SE, lower rate"])
@@ -504,6 +514,7 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
     assert all(0.35 < right < 0.45 for right in read["plain"])
     assert min(read["SE"]) < 0.45 < 0.75 < max(read["SE"]) < max(read["plain, larger head"]) + 0.01
     assert min(read["plain, larger head"]) > 0.75
+    assert 1 < sum(right > 0.6 for right in read["SE"]) < len(read["SE"]) / 2
     interval = stats.ttest_ind(read["SE, larger head"], read["plain, larger head"]).confidence_interval()
     assert interval.low < 0.01
     assert interval.high < 0.06

@@ -204,7 +204,7 @@ def exposure(
 
 @styled
 def by_contrast(own: Sequence[Mapping[str, Any]], frozen: Sequence[Mapping[str, Any]]) -> Picture:
-    """The share of lines read right against their contrast: rows of scanner.csv with own and frozen gates."""
+    """The share of directions found against their contrast: rows of scanner.csv with own and frozen gates."""
     rows = {"own gates": own, "blocks 1 and 2 frozen": frozen}
     figure, axes = canvas(1, 1, 5.2)
     ax = axes[0, 0]
@@ -227,9 +227,9 @@ def by_contrast(own: Sequence[Mapping[str, Any]], frozen: Sequence[Mapping[str, 
     ax.invert_xaxis()
     ax.set_xticks([0.7, 0.35, 0.2, 0.12, 0.08, 0.05], ["0.7", "0.35", "0.2", "0.12", "0.08", "0.05"])
     ax.minorticks_off()
-    ax.set(ylim=(40, 103), xlabel="contrast of the line", ylabel="read right, %")
+    ax.set(ylim=(40, 103), xlabel="contrast of the line", ylabel="direction found, %")
     ax.set_xlim(0.8, 0.03)
-    return Picture(figure, f"Lines read right. {'; '.join(told)}.")
+    return Picture(figure, f"Directions found. {'; '.join(told)}.")
 
 
 @styled
@@ -269,7 +269,7 @@ def changes(groups: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Picture:
     ax.set_ylim(y - 0.4, -0.6)
     lowest, highest = min(ends), max(ends)
     ax.set_xlim(lowest - 0.14 * (highest - lowest) - 0.5, highest + 0.5)
-    ax.set_xlabel("change in the lines read right, in points (0: own gates)")
+    ax.set_xlabel("change in directions found, in points (0: own gates)")
     return Picture(figure, f"In points, with 95 % intervals: {'; '.join(told)}.")
 
 
