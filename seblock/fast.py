@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.fx import Proxy
 
 from seblock.blocks import excitation
 from seblock.functional import excite, expect_maps, rescale, squeeze
@@ -54,7 +55,7 @@ class FastSELayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channel)
         fc: Any = self.fc
-        if not _is_as_built(fc):
+        if not _is_as_built(fc) or isinstance(x, Proxy):  # torch.fx traces what can be read
             z = squeeze(x)
             return rescale(x, fc(z[:, :, None, None] if isinstance(fc[0], nn.Conv2d) else z).flatten(1))
         first, _, second, _ = fc
