@@ -97,7 +97,11 @@ def reference(folder: Path) -> None:
         text = ""
         for name in modules:
             line = ("=" if name == page else "-") * len(name)
-            text += f"{name}\n{line}\n\n.. automodule:: {name}\n   :members:\n\n"
+            text += f"{name}\n{line}\n\n.. automodule:: {name}\n   :members:\n"
+            inside = [each.rpartition(".")[2] for each in modules if each.rpartition(".")[0] == name]
+            if inside:  # a function may have the name of its file, which has its own part of the page
+                text += f"   :exclude-members: {', '.join(inside)}\n"
+            text += "\n"
         (folder / f"{page}.rst").write_text(text, encoding="utf-8")
 
 

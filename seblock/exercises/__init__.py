@@ -20,7 +20,7 @@ from seblock.exercises.excitation import (
     check_small_weights,
     check_softmax_gates,
 )
-from seblock.exercises.exercise import Exercise, Verdict
+from seblock.exercises.exercise import Exercise as Exercise
 from seblock.exercises.gradients import (
     check_back_through_max,
     check_gate_left,
@@ -34,6 +34,7 @@ from seblock.exercises.implementations import (
     check_sigmoid_range,
 )
 from seblock.exercises.one_dimmer import check_along_one, check_fold_all, check_specificity
+from seblock.exercises.outcome import Verdict as Verdict
 from seblock.exercises.progress import progress, reset_progress
 from seblock.exercises.rescale import check_block_test, check_harmed_photo, check_rescale, check_silent_shape
 from seblock.exercises.residual_block import (
@@ -48,8 +49,6 @@ from seblock.exercises.squeeze import check_masked_squeeze, check_new_z, check_p
 from seblock.exercises.start import check_bet, check_layers
 
 __all__ = [
-    "Exercise",
-    "Verdict",
     "check_along_one",
     "check_back_through_max",
     "check_bet",

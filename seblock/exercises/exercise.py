@@ -21,7 +21,7 @@ import torch
 from seblock.exercises import errors, known, limit, outcome, reasons
 from seblock.exercises.outcome import Case, Failure, Outcome, Verdict
 
-__all__ = ["Case", "Exercise", "Verdict", "seeded"]
+__all__ = ["Case", "Exercise", "seeded"]
 
 TOO_LONG = "Not yet. {} your function had not ended after {:g} seconds. Does each of its loops end?"
 BROKEN = (
