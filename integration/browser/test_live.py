@@ -792,9 +792,8 @@ def test_picture_stays_without_scripts_in_print_and_if_a_file_is_missing(
 
 def test_a_click_in_a_figure_follows_no_link(chromium: Browser, site: Path, home: str) -> None:
     """Sphinx makes a picture that it scales a link to its file; the figure takes the place of both."""
-    image = (
-        f'<a href="cost.png"><img alt="costs" class="{live.classes("cost")}" src="cost.png" width="700"></a>'
-    )
+    classes = live.classes("cost", {})
+    image = f'<a href="cost.png"><img alt="costs" class="{classes}" src="cost.png" width="700"></a>'
     (site / "linked.html").write_text(PAGE.format(image), encoding="utf-8")
     page = chromium.new_page(viewport=PROJECTOR)
     page.goto(f"http://{home}/linked.html")
@@ -803,7 +802,7 @@ def test_a_click_in_a_figure_follows_no_link(chromium: Browser, site: Path, home
     figure.get_by_role("slider", name="stage").click()
     assert said(figure)
     assert page.url.endswith("linked.html")
-    assert page.locator("a").count() == 0
+    assert page.locator("a:visible").count() == 0
     page.close()
 
 
