@@ -30,6 +30,15 @@ NEWER = "newer"
 """The folder in the student's folder that holds corrected notebooks, where the student's own is edited."""
 NOTICE = "READ ME newer notebooks.md"
 """What tells the student of them, beside the notebooks."""
+NOTICE_TEXT = f"""# Newer notebooks
+
+These notebooks were corrected after you had begun to work in your copies. Yours are as you left them. The
+newer ones are in the folder `{NEWER}`:
+
+{{names}}
+To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If
+you don't want it, delete it in `{NEWER}`.
+"""
 
 
 def digest(path: Path) -> str:
@@ -90,17 +99,6 @@ def lay_out(folder: Path) -> None:
         (folder / NOTICE).write_text(NOTICE_TEXT.format(names=names), encoding="utf-8")
     else:
         (folder / NOTICE).unlink(missing_ok=True)
-
-
-NOTICE_TEXT = f"""# Newer notebooks
-
-These notebooks were corrected after you had begun to work in your copies. Yours are as you left them. The
-newer ones are in the folder `{NEWER}`:
-
-{{names}}
-To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If
-you don't want it, delete it in `{NEWER}`.
-"""
 
 
 def runtime(name: str) -> str:

@@ -78,8 +78,8 @@ def answers(path: Path) -> str:
             task = [*task, f"```python\n{source}\n```\n"] if task else []
         elif found := guess(source):
             parts.append(found)
-        elif begins := re.search(r"^(\*\*\d\.\*\*|### \d\. |## Exercise\n)", source, re.MULTILINE):
-            task = [source[begins.start() :].removeprefix("## Exercise").strip() + "\n"]
+        elif begins := re.search(r"^### \d\. ", source, re.MULTILINE):
+            task = [source[begins.start() :].strip() + "\n"]
         elif task:
             task.append(source + "\n")
     there = re.sub(r"\]\((?=[\w-]+\.ipynb)", "](notebooks/", "\n".join(parts))

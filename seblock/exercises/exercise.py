@@ -7,7 +7,6 @@ write the stub, the call and the folded solution. The tests find it there.
 
 import contextlib
 import copy
-import importlib
 import inspect
 import io
 import time
@@ -20,6 +19,7 @@ import torch
 
 from seblock.exercises import errors, known, limit, outcome, reasons
 from seblock.exercises.outcome import Case, Failure, Outcome, Verdict
+from seblock.exercises.progress import record
 
 __all__ = ["Case", "Exercise", "seeded"]
 
@@ -125,13 +125,11 @@ class Exercise:
 
     def _record(self, right: bool) -> None:
         """Note in the reader's progress that this exercise was tried."""
-        try:
-            progress = importlib.import_module("seblock.exercises.progress")
-        except ImportError:
-            return
-        for name, value in vars(importlib.import_module("seblock.exercises")).items():
+        from seblock import exercises  # which imports this module
+
+        for name, value in vars(exercises).items():
             if value is self:
-                progress.record(name, right)
+                record(name, right)
 
 
 class _Trial:
