@@ -51,6 +51,7 @@ class SELayer(nn.Module):
 
     Signals (N, C, L) pass as maps of width 1: `layer(x[..., None])[..., 0]`. In a network that is already
     trained, fresh gates change most answers; without b₂ this layer cannot start open, `SqEx` can.
+    Attributions add up by integrated gradients, not by DeepLift, which has no rule for the product s · u.
     """
 
     def __init__(self, channel: int, reduction: int = 16) -> None:

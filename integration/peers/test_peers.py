@@ -1,7 +1,8 @@
 """The gates of timm's and torchvision's networks are found, each of them and nothing else.
 
-Neither library is needed by seblock, so plain `pytest` passes this file over by its name. It wants an
-environment of its own: see `make peers`.
+Captum's attributions of our networks add up to what they are to explain. None of these libraries is needed
+by seblock, so plain `pytest` passes this file over by its name. It wants an environment of its own: see
+`make peers`.
 """
 
 from collections import Counter
@@ -10,11 +11,14 @@ import pytest
 import timm
 import torch
 import torchvision
+from captum.attr import DeepLift, IntegratedGradients
 from timm.layers import EcaModule, GlobalContext, LayerScale2d, RmsNorm2d, SEModule
 from timm.layers.cbam import CbamModule
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
+from seblock import cifar10, networks, photos, trained
+from seblock.blocks import SELayer
 from seblock.convert import to_fast
 from seblock.gates import clamped, find, frozen, record
 
@@ -156,3 +160,69 @@ def test_to_fast_replaces_the_gates_that_it_reproduces_and_lists_the_others(make
     done.undo()
     assert list(model.state_dict()) == state
     torch.testing.assert_close(model(x), expected)
+
+
+class Gated(nn.Module):
+    """An SE block, its maps added up: (N, 8, H, W) -> (N, 8)."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = SELayer(8, 2)
+
+    def forward(self, x):
+        return self.gate(x).sum((2, 3))
+
+
+def explain(method, network, images, baseline, answer, **how):
+    """What the attributions of each image add up to, and the difference of outputs that they explain."""
+    attributed = method(network).attribute(images, baseline, target=answer, **how).flatten(1).sum(1)
+    there, here = network(images), network(baseline)
+    return attributed.detach(), (there - here).gather(1, answer[:, None])[:, 0].detach()
+
+
+@pytest.fixture
+def cuts():
+    """Six cuts of photos, as a network of CIFAR-10 wants them, in double precision."""
+    return cifar10.normalise(255 * photos.crops(32))[:6].double()
+
+
+# Captum sets hooks and says so in warnings.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("weights", [None, "resnet20_6", "resnet20_24", "constant_resnet20_6"])
+def test_attributions_by_deeplift_add_up_to_the_difference_of_outputs(weights, cuts):
+    """It knows modules alone, and each in one place: a functional ReLU, or one used twice, breaks the sum."""
+    network = networks.build(weights.rpartition("_")[0] if weights else "resnet20")
+    if weights:
+        trained.load(network, f"fleet_{weights}_0")
+    network.double().eval()
+    answer = network(cuts).argmax(1)
+    added, expected = explain(DeepLift, network, cuts, cuts.roll(1, 0), answer)
+    assert expected.abs().max() > 0.5
+    torch.testing.assert_close(added, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_by_deeplift_an_se_block_misses_what_its_product_adds():
+    """s u − s′ u′ = s Δu + u Δs − Δs Δu: gradients give the first two terms, and no rule the third."""
+    network = Gated().double()
+    images, baseline = torch.randn(2, 3, 8, 5, 4, dtype=torch.double)
+    channel = torch.tensor([2, 2, 5])
+    added, expected = explain(DeepLift, network, images, baseline, channel)
+    s, before = (network.gate.fc(network.gate.avg_pool(u)) for u in (images, baseline))
+    missed = ((s - before) * (images - baseline).sum((2, 3))).gather(1, channel[:, None])[:, 0]
+    assert missed.abs().min() > 1e-4
+    torch.testing.assert_close(added - expected, missed.detach(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_attributions_of_an_se_network_add_up_by_integrated_gradients(cuts):
+    """They take products as they are, so they are the ones for SE; what is left is the integral's error."""
+    network = trained.load(networks.build("se_resnet20"), "fleet_se_resnet20_6_0").double()
+    images, answer = cuts[1:3], network(cuts[1:3]).argmax(1)
+    baseline = torch.zeros_like(images)
+    gaps = []
+    for method, how in ((DeepLift, {}), (IntegratedGradients, {"n_steps": 100})):
+        added, expected = explain(method, network, images, baseline, answer, **how)
+        gaps.append(float((added - expected).abs().max()))
+    assert expected.abs().min() > 1
+    assert gaps[1] < 0.03 < 0.1 < gaps[0]
