@@ -16,12 +16,12 @@ def expect_maps(u: Tensor, channels: int | None = None) -> None:
     """Raise ValueError unless `u` is a batch of maps, (N, C, H, W), with C = `channels` if given.
 
     While torch.fx traces, u has no shape to look at yet: nothing is raised then, nor by the traced module.
+    Nor by a scripted one, as TorchScript knows too little Python for the sentence.
     """
-    if isinstance(u, Proxy):
-        return
-    if u.ndim != 4 or (channels is not None and u.shape[1] != channels):
-        c = "C" if channels is None else f"C = {channels}"
-        raise ValueError(f"expected maps of shape (N, {c}, H, W), got {tuple(u.shape)}")
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if not isinstance(u, Proxy) and (u.ndim != 4 or (channels is not None and u.shape[1] != channels)):
+            c = "C" if channels is None else f"C = {channels}"
+            raise ValueError(f"expected maps of shape (N, {c}, H, W), got {tuple(u.shape)}")
 
 
 def channel_terms(
@@ -85,9 +85,10 @@ def rescale(u: Tensor, s: Tensor) -> Tensor:
     Raises ValueError if there is not one gate for each channel of each image.
     """
     expect_maps(u)
-    if not isinstance(u, Proxy) and s.shape != u.shape[:2]:
-        raise ValueError(
-            f"expected one gate a channel, shape {tuple(u.shape[:2])} for maps (N, C, H, W) = "
-            f"{tuple(u.shape)}, got {tuple(s.shape)}"
-        )
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if not isinstance(u, Proxy) and s.shape != u.shape[:2]:
+            raise ValueError(
+                f"expected one gate a channel, shape {tuple(u.shape[:2])} for maps (N, C, H, W) = "
+                f"{tuple(u.shape)}, got {tuple(s.shape)}"
+            )
     return u * s[:, :, None, None]

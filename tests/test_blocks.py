@@ -309,6 +309,18 @@ def test_torch_fx_traces_a_block_and_eager_use_still_says_what_is_wrong(name):
         block(torch.randn(2, 15, 5, 3))
 
 
+# PyTorch 2.13 warns of the end of torch.jit, which published blocks can be used with.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["SELayer", "SqEx", "ResBlockSqEx"])
+def test_torchscript_compiles_a_block_as_it_does_the_published_one(name):
+    block = make(name)
+    scripted = torch.jit.script(block)
+    for shape in [(2, 16, 5, 3), (1, 16, 2, 7)]:
+        x = torch.randn(shape)
+        torch.testing.assert_close(scripted(x), block(x), rtol=0, atol=1e-6)
+    assert torch.jit.script(PUBLISHED[name]().eval())(x).shape == x.shape
+
+
 @every_block
 def test_an_empty_batch_comes_out_empty_and_leaves_zero_gradients(name):
     block, x = make(name), torch.zeros(0, 16, 5, 3, requires_grad=True)

@@ -71,6 +71,14 @@ def test_torch_fx_traces_a_network(name):
     assert torch.equal(torch.fx.symbolic_trace(network)(x), network(x))
 
 
+# PyTorch 2.13 warns of the end of torch.jit.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["se_resnet8", "constant_resnet8"])
+def test_torchscript_compiles_a_network(name):
+    network, x = networks.build(name).eval(), torch.randn(2, 3, 16, 12)
+    torch.testing.assert_close(torch.jit.script(network)(x), network(x))
+
+
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_each_non_linearity_of_a_network_is_a_module_that_is_called_once(placement):
     """DeepLift, for one, hooks them: its numbers are off if one is a function or is used twice."""
