@@ -66,7 +66,8 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
     model = _uncompiled(model)
     received: dict[nn.Module, Tensor] = {}
 
-    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def look(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        inputs = (*arguments, *named.values())
         u = inputs[0] if len(inputs) == 1 else None
         if isinstance(u, Tensor) and u.ndim == 4 and u.is_floating_point():
             if isinstance(output, Tensor) and output.shape == u.shape:
@@ -76,7 +77,7 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
         with ExitStack() as hooks:
             hooks.enter_context(_eager())
             for module in model.modules():
-                hooks.callback(module.register_forward_hook(look).remove)
+                hooks.callback(module.register_forward_hook(look, with_kwargs=True).remove)
             model(_to_its_device(images[:2], model))
         gates = {m: name for name, m in model.named_modules() if m in received and is_gate(m, received[m])}
     return [
@@ -129,7 +130,12 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
 
 
 def _uncompiled(model: nn.Module) -> nn.Module:
-    """The model that `torch.compile(model)` was made from; any other is given back as it is."""
+    """The model that `torch.compile(model)` was made from; any other is given back as it is.
+
+    Raises ValueError for one that is spread over GPUs: hooks would meet copies of its gates, in any order.
+    """
+    if isinstance(model, nn.DataParallel) and len(model.device_ids) > 1:
+        raise ValueError("the model runs on several GPUs at once: give its `module`, which runs on one")
     original = getattr(model, "_orig_mod", model)
     return original if isinstance(original, nn.Module) else model
 
@@ -168,8 +174,13 @@ def cuda_devices(model: nn.Module) -> set[torch.device]:
 
 
 def _to_its_device(images: Tensor, model: nn.Module) -> Tensor:
-    weights = next(model.parameters(), images)
-    return images.to(weights.device)
+    """Raises ValueError for what is no tensor, or a model without numbers."""
+    if not isinstance(images, Tensor):
+        raise ValueError(f"expected batches x or (x, y) of tensors, got a {type(images).__name__} for x")
+    device = next(model.parameters(), images).device
+    if device.type == "meta":
+        raise ValueError("the model's weights are on the meta device, where they have no values")
+    return images.to(device)
 
 
 @contextmanager
@@ -185,13 +196,16 @@ def _after_each(
             if name not in modules:
                 raise ValueError(f"the model has no module named {name!r}")
 
-            def before(_module: nn.Module, arguments: tuple[Tensor, ...], name: str = name) -> None:
-                inputs[name] = arguments[0].clone()  # some gates overwrite their input
+            def before(
+                _module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], name: str = name
+            ) -> None:
+                u: Tensor = (*arguments, *named.values())[0]
+                inputs[name] = u.clone()  # some gates overwrite their input
 
             def after(_module: nn.Module, _: object, x: Tensor, name: str = name) -> Tensor | None:
                 return act(name, inputs.pop(name), x)
 
-            hooks.callback(modules[name].register_forward_pre_hook(before).remove)
+            hooks.callback(modules[name].register_forward_pre_hook(before, with_kwargs=True).remove)
             hooks.callback(modules[name].register_forward_hook(after).remove)
         yield
 
@@ -209,8 +223,9 @@ def record(
 
     loader: batches x or (x, y); x goes to where the model's weights are. names: the gates; if none are named,
     those that `find` finds with the first batch. squeezed: record z too. Memory: 2 bytes for each gate,
-    channel and image. Raises ValueError if there is no image or no gate, if a named module is none, and if
-    one is not called once for each image, as one that two blocks share.
+    channel and image. Raises ValueError if there is no image or no gate, if a named module is none, if one is
+    not called once for each image, as one that two blocks share, if the batches are others, and for a model
+    spread over GPUs or without values (meta).
     """
     s: dict[str, list[Tensor]] = {}
     z: dict[str, list[Tensor]] = {}
@@ -228,12 +243,15 @@ def record(
     with evaluating(model), ExitStack() as hooks:
         for batch in loader:
             x, *rest = [batch] if isinstance(batch, Tensor) else batch
+            x = _to_its_device(x, model)
+            if not len(x):
+                continue
             if not images:
                 gates = gates or find(model, x)
                 if not gates:
                     raise ValueError("the model has no channel gate that is a module of its own")
                 hooks.enter_context(_after_each(model, gates, keep))
-            model(_to_its_device(x, model))
+            model(x)
             images += len(x)
             labels += [y.cpu() for y in rest[:1] if isinstance(y, Tensor) and y.ndim == 1]
     if not images:
@@ -241,11 +259,12 @@ def record(
     for name in gates:
         if (rows := sum(map(len, s.get(name, [])))) != images:
             raise ValueError(f"{name!r} was called for {rows} maps with {images} images, not once for each")
-    return Record(
-        {name: torch.cat(s.pop(name)) for name in gates},
-        {name: torch.cat(z.pop(name)) for name in list(z)},
-        torch.cat(labels) if labels else None,
-    )
+    with torch.autocast("cpu", enabled=False):  # which would not join float16
+        return Record(
+            {name: torch.cat(s.pop(name)) for name in gates},
+            {name: torch.cat(z.pop(name)) for name in list(z)},
+            torch.cat(labels) if labels else None,
+        )
 
 
 # Summaries

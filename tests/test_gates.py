@@ -389,6 +389,67 @@ def test_what_cannot_be_recorded_is_refused_in_a_sentence(network, data):
         record(nn.Sequential(shared, nn.ReLU(), shared), data)
 
 
+def test_models_without_values_or_on_several_gpus_and_other_batches_are_refused(network, data):
+    with torch.device("meta"):
+        empty = cifar_resnet(8, small_se)
+    recorded, spread = record(network, data), nn.DataParallel(network)
+    spread.device_ids = [0, 1]  # as it is where two GPUs are
+    for model, sentence in ((empty, "on the meta device"), (spread, "give its `module`")):
+        with pytest.raises(ValueError, match=sentence):
+            find(model, data[0][0])
+        with pytest.raises(ValueError, match=sentence):
+            record(model, data)
+    with pytest.raises(ValueError, match="give its `module`"), clamped(spread, recorded):
+        pass
+    for batches in ([{"pixels": images(data)}], [("a", "b")]):
+        with pytest.raises(ValueError, match=r"expected batches x or \(x, y\)"):
+            record(network, batches)
+    spread.device_ids = [0]  # then it calls its module
+    assert all(torch.equal(a, b) for a, b in zip(record(network, data).s.values(), recorded.s.values()))
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_an_empty_batch_adds_nothing(network, data, place):
+    expected = record(network, data, squeezed=True)
+    with_empty = [*data[:place], (data[0][0][:0], data[0][1][:0]), *data[place:]]
+    found = record(network, with_empty, squeezed=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    with pytest.raises(ValueError, match="no images to record"):
+        record(network, [data[0][0][:0]])
+
+
+def test_a_gate_that_is_called_by_its_argument_s_name_is_found_recorded_and_changed(data):
+    class Named(nn.Module):
+        def __init__(self, called):
+            super().__init__()
+            self.convolution, self.gate, self.called = nn.Conv2d(3, 8, 3), SELayer(8, 2), called
+
+        def forward(self, x):
+            u = self.convolution(x)
+            return self.gate(x=u) if self.called else self.gate(u)
+
+    by_name, by_place = Named(True), Named(False)
+    by_place.load_state_dict(by_name.state_dict())
+    assert find(by_name, data[0][0]) == ["gate"]
+    found, expected = (record(network, data, squeezed=True) for network in (by_name, by_place))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    for network in (by_name, by_place):
+        with clamped(network, found, 0.3):
+            torch.testing.assert_close(run(network, data), 0.3 * by_name.convolution(images(data)))
+
+
+def test_gates_are_recorded_within_autocast(network, data):
+    plain = record(network, data, squeezed=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = record(network, data, squeezed=True)
+        with clamped(network, found):
+            assert run(network, data).dtype == torch.bfloat16
+    assert list(found.s) == list(plain.s)
+    torch.testing.assert_close(
+        list(found.s.values()), list(plain.s.values()), rtol=0, atol=0.02, equal_nan=True
+    )
+
+
 def test_the_loader_is_gone_through_once(network, data):
     assert next(iter(record(network, iter(data)).s.values())).shape == (10, 16)
 
