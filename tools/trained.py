@@ -112,6 +112,9 @@ SIDES = {
     ),
 }
 """Painters of larger images, the cue in the far corner."""
+LEARNED, ASKED = 2000, 1000
+"""Images that a network of a puzzle learns from, and those that it is asked afterwards."""
+
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
 
@@ -123,11 +126,11 @@ def paint(name: str, seed: int) -> Row:
     candidate = (PAINTERS | PATHS | SIDES)[name]
     network = candidate.build()
     network.to(memory_format=FAST)  # type: ignore[call-overload]
-    puzzle = puzzles.painting_puzzle(2000, seed, side=candidate.side)
+    puzzle = puzzles.painting_puzzle(LEARNED, seed, side=candidate.side)
     with torch.enable_grad():
         x = puzzle.x.contiguous(memory_format=FAST)
         learn(network, x, puzzle.target, F.mse_loss, seed, candidate.epochs, candidate.peak)
-    test = puzzles.painting_puzzle(1000, seed=0, part="test", side=candidate.side)
+    test = puzzles.painting_puzzle(ASKED, seed=0, part="test", side=candidate.side)
 
     def right() -> float:
         return round(test.painted(network(test.x)).float().mean().item(), 4)
@@ -160,7 +163,8 @@ def paint(name: str, seed: int) -> Row:
     if name not in SIDES:
         del row["side"]
     if seed == 0 and name in SHIPPED:
-        save_file(network.state_dict(), FOLDER / f"{SHIPPED[name]}.safetensors")
+        held = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+        save_file(held, FOLDER / f"{SHIPPED[name]}.safetensors")
     return row
 
 
@@ -174,12 +178,12 @@ FAST = torch.channels_last
 def read(name: str, seed: int) -> Row:
     """Train one reader; what share of 1,000 test images it takes for the named digit, or for the other."""
     torch.manual_seed(seed)
-    network, puzzle = READERS[name].build(), puzzles.painting_puzzle(2000, seed)
+    network, puzzle = READERS[name].build(), puzzles.painting_puzzle(LEARNED, seed)
     network.to(memory_format=FAST)  # type: ignore[call-overload]
     x = puzzle.x.contiguous(memory_format=FAST)
     with torch.enable_grad():
         learn(network, x, puzzle.named, F.cross_entropy, seed, READERS[name].epochs, READERS[name].peak)
-    test = puzzles.painting_puzzle(1000, seed=0, part="test")
+    test = puzzles.painting_puzzle(ASKED, seed=0, part="test")
     answers = network(test.x).argmax(1)
     return {
         "network": name,

@@ -1,0 +1,300 @@
+"""Who makes the tables is tested too: each maker of tools/ in small, beside the same by hand."""
+
+import csv
+import importlib.util
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from seblock import cifar10, gates, networks, puzzles, trained
+
+TOOLS = Path(__file__).parents[1] / "tools"
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"making_{name}", TOOLS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = tool
+    spec.loader.exec_module(tool)
+    return tool
+
+
+makes = load_tool("trained")
+scans = load_tool("scanner")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the makers write instead of in seblock/trained, and 60 images to learn from, 100 to be asked."""
+    monkeypatch.setattr(makes, "FOLDER", tmp_path)
+    monkeypatch.setattr(makes, "LEARNED", 60)
+    monkeypatch.setattr(makes, "ASKED", 100)
+    return tmp_path
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What was to be learned, call by call; shipped weights are learned, where there are some."""
+    calls: list[tuple] = []
+
+    def learn(network: nn.Module, x: Tensor, y: Tensor, loss: object, *how: float) -> None:
+        calls.append((x, y, loss, *how))
+        weights = {12_139: "painter_se", 11_185: "painter_plain"}.get(
+            sum(p.numel() for p in network.parameters())
+        )
+        if weights:
+            network.load_state_dict(trained.tensors(weights))
+        network.eval()
+
+    monkeypatch.setattr(makes, "learn", learn)
+    return calls
+
+
+def painted(network: nn.Module, x: Tensor, s: dict[str, Tensor]) -> Tensor:
+    """A painter's output if its gates are those given, layer by layer."""
+    for name, layer in network.named_children():
+        x = x * s[name][:, :, None, None] if name in s else layer(x)
+    return x
+
+
+@torch.no_grad()
+def test_a_painter_is_judged_on_test_digits_with_its_own_gates_and_with_others(
+    folder: Path, lessons: list[tuple]
+) -> None:
+    row = makes.paint("SE", 3)
+    network = trained.load(puzzles.painter(makes.SE), "painter_se")
+    test = puzzles.painting_puzzle(100, 0, "test")
+    own: dict[str, Tensor] = {}
+    for name in ("3", "7", "11"):
+        network.get_submodule(name).nonlin2.register_forward_hook(
+            lambda _gate, _a, s, name=name: own.update({name: s})
+        )
+    output = network(test.x)
+
+    def right(s: dict[str, Tensor]) -> float:
+        return round(float(test.painted(painted(network, test.x, s)).float().mean()), 4)
+
+    def of_cue(s: Tensor, cue: Tensor) -> Tensor:
+        return torch.stack([s[test.cue == c].mean(0) for c in cue.tolist()])
+
+    mine, others = ({k: of_cue(s, cue) for k, s in own.items()} for cue in (test.cue, 1 - test.cue))
+    middle = {k: s.mean(0).expand_as(s) for k, s in own.items()}
+    expected = {
+        "right": round(float(test.painted(output).float().mean()), 4),
+        "at its cue's mean": right(mine),
+        "at the other cue's mean": right(others),
+        "at the mean of all": right(middle),
+    }
+    for number, name in enumerate(own, start=1):
+        expected[f"block {number} at the other cue's mean"] = right({name: others[name]})
+        expected[f"block {number} at the mean of all"] = right({name: middle[name]})
+    assert expected["at its cue's mean"] > 0.9 > 0.1 > expected["at the other cue's mean"]
+    assert {k: row[k] for k in expected} == pytest.approx(expected, abs=0.011)
+    assert list(row)[:6] == ["network", "parameters", "epochs", "peak", "seed", "right"]
+    assert (row["network"], row["parameters"], row["epochs"], row["peak"], row["seed"]) == (
+        *("SE", 12_139, 12),
+        *(2e-2, 3),
+    )
+
+
+@torch.no_grad()
+def test_a_painter_learns_from_its_seed_s_training_digits_and_of_seed_0_alone_the_weights_are_kept(
+    folder: Path, lessons: list[tuple]
+) -> None:
+    test = puzzles.painting_puzzle(100, 0, "test")
+    plain = float(test.painted(trained.load(puzzles.painter(), "painter_plain")(test.x)).float().mean())
+    for name, seed in (("SE", 1), ("plain", 2), ("plain", 0), ("SE, lower rate", 0), ("SE", 0)):
+        row = makes.paint(name, seed)
+        x, y, loss, *how = lessons[-1]
+        learned = puzzles.painting_puzzle(60, seed)
+        assert torch.equal(x, learned.x)
+        assert torch.equal(y, learned.target)
+        assert loss is F.mse_loss
+        assert how == [seed, row["epochs"], row["peak"]] == [seed, 12, 5e-3 if "rate" in name else 2e-2]
+        if name == "plain":
+            assert row["right"] == pytest.approx(plain, abs=1e-4)
+            assert "at the mean of all" not in row
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "painter_plain.safetensors",
+        "painter_se.safetensors",
+    ]
+    for name in ("painter_plain", "painter_se"):
+        torch.testing.assert_close(load_file(folder / f"{name}.safetensors"), trained.tensors(name))
+
+
+@torch.no_grad()
+def test_a_larger_image_is_painted_and_its_side_is_told(folder: Path, lessons: list[tuple]) -> None:
+    row = makes.paint("SE, side 40", 0)
+    assert lessons[0][0].shape == (60, 3, 40, 40)
+    test = puzzles.painting_puzzle(100, 0, "test", 40)
+    output = trained.load(puzzles.painter(makes.SE), "painter_se")(test.x)
+    assert row["right"] == pytest.approx(float(test.painted(output).float().mean()), abs=0.006)
+    assert row["side"] == 40
+    assert not list(folder.iterdir())
+
+
+@torch.no_grad()
+def test_a_reader_is_asked_for_the_named_digit(
+    folder: Path, lessons: list[tuple], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = makes.read("SE", 4)
+    x, y, loss, *how = lessons[0]
+    learned = puzzles.painting_puzzle(60, 4)
+    assert torch.equal(x, learned.x)
+    assert torch.equal(y, learned.named)
+    assert loss is F.cross_entropy
+    assert how == [4, 36, 5e-3]
+    torch.manual_seed(4)
+    test = puzzles.painting_puzzle(100, 0, "test")
+    answers = makes.READERS["SE"].build().eval()(test.x).argmax(1)
+    assert row["right"] == pytest.approx(float((answers == test.named).double().mean()), abs=0.006)
+    assert row["the other digit"] == pytest.approx(
+        float((answers == test.unnamed).double().mean()), abs=0.006
+    )
+    assert row["right"] != row["the other digit"]
+
+
+def test_learning_is_adamw_on_one_cycle_over_orders_that_the_seed_draws() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(140, 4), torch.randn(140, 2)
+    network, twin = nn.Linear(4, 2), nn.Linear(4, 2)
+    twin.load_state_dict(network.state_dict())
+    makes.learn(network, x, y, F.mse_loss, seed=5, epochs=3, peak=0.1)
+    optimizer = torch.optim.AdamW(twin.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=6)
+    draw = torch.Generator().manual_seed(5)
+    for _ in range(3):
+        order = torch.randperm(140, generator=draw)
+        for rows in (order[:64], order[64:128]):  # the last 12 do not fill a batch
+            optimizer.zero_grad()
+            F.mse_loss(twin(x[rows]), y[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    torch.testing.assert_close(network.state_dict(), twin.state_dict())
+    assert not network.training
+
+
+def test_only_what_a_table_misses_is_made_and_its_rows_are_in_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, int]] = []
+
+    def fake(name: str, seed: int) -> dict[str, object]:
+        made.append((name, seed))
+        return {"network": name, "seed": seed, "right": 0.5}
+
+    monkeypatch.setattr(makes, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(makes, "READERS", dict.fromkeys(("plain", "SE")))
+    monkeypatch.setattr(makes, "read", fake)
+    makes.write("reading", [{"network": "SE", "seed": 1, "right": 0.25}])
+    makes.train_puzzles(["reading"], seeds=2, processes=1)
+    assert made == [("plain", 0), ("SE", 0), ("plain", 1)]
+    with open(folder / "reading.csv", newline="") as file:
+        rows = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert rows == [("plain", "0", "0.5"), ("plain", "1", "0.5"), ("SE", "0", "0.5"), ("SE", "1", "0.25")]
+    assert makes.rows_of("no such table") == []
+
+
+def test_other_gates_come_from_training_images_or_other_test_images() -> None:
+    torch.manual_seed(0)
+    channels = (4, 3, 5) * 3
+    s, s_train = ([torch.rand(n, c) for c in channels] for n in (12, 15))
+    y, y_train = torch.arange(12) % 3, torch.arange(15).flip(0) % 3
+    found = {(c.what, c.within): c.s for c in makes.changes(s, s_train, y, y_train)[::-1]}
+    order = [torch.randperm(12, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    assert sorted(found["channel's mean", "stage 2"]) == [3, 4, 5]
+    assert sorted(found["channel's mean", "block 3.1"]) == [6]
+    assert sorted(found["another image's", "stage 3"]) == [6, 7, 8]
+    for b, (of, of_train) in enumerate(zip(s, s_train, strict=True)):
+        mean = of_train.mean(0)
+        torch.testing.assert_close(found["channel's mean", "all"][b], mean)
+        torch.testing.assert_close(found["another image's", "all"][b], of[order[0]])
+        by_class = torch.stack([of_train[y_train == c].mean(0) for c in y.tolist()])
+        torch.testing.assert_close(found["class's mean", "all"][b], by_class)
+        torch.testing.assert_close(found["block's mean", "all"][b], mean.mean().expand(len(mean)))
+        axes = torch.linalg.eigh((of_train - mean).T @ (of_train - mean)).eigenvectors.flip(1)
+        for kept, name in ((1, "1 component"), (2, "2 components")):
+            part = (of - mean) @ axes[:, :kept] @ axes[:, :kept].T
+            torch.testing.assert_close(found[name, "all"][b], mean + part, rtol=0, atol=1e-4)
+            if kept == 1:
+                torch.testing.assert_close(
+                    found["without component 1", "all"][b], of - part, rtol=0, atol=1e-4
+                )
+        for name, value in (("one half", 0.5), ("one", 1)):
+            assert (found[name, "all"][b] == value).all()
+    shuffles = [c.s[0] for c in makes.changes(s, s_train, y, y_train) if c[:2] == ("another image's", "all")]
+    assert all(torch.equal(rows, s[0][by]) for rows, by in zip(shuffles, order, strict=True))
+
+
+def smooth(n: int, seed: int) -> cifar10.Images:
+    """Images of bytes without fine grain, which the shipped networks take for different classes."""
+    draw = torch.Generator().manual_seed(seed)
+    x = F.interpolate(255 * torch.rand(n, 3, 4, 4, generator=draw), size=(32, 32), mode="bilinear")
+    return cifar10.Images(x.to(torch.uint8), torch.randint(10, (n,), generator=draw))
+
+
+@torch.no_grad()
+def test_a_network_is_examined_on_test_images_and_its_other_gates_are_those_of_training_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "fleet_se_resnet20_6_0"
+    network = trained.load(networks.build("se_resnet20"), name)
+    parts = {"train": smooth(80, 1), "test": smooth(80, 2)}
+    parts["test"].y[:60] = network(cifar10.normalise(parts["test"].x)).argmax(1)[:60]  # it knows most of them
+    monkeypatch.setattr(makes.cifar10, "load", lambda _directory, part, n: parts[part] if n == 80 else None)
+    monkeypatch.setattr(makes, "IMAGES", 40)
+    monkeypatch.setattr(makes, "describe", lambda *_: [])
+    monkeypatch.setattr(makes, "read_out", lambda *given: given[1:])
+    found = makes.examine(Path(), trained.FOLDER / f"{name}.safetensors", "se_resnet20", closely=True)
+    x, y = parts["test"].x[:40], parts["test"].y[:40]
+
+    def z_of(images: Tensor) -> list[Tensor]:
+        return list(gates.record(network, [cifar10.normalise(images)], squeezed=True).z.values())
+
+    z_fit, y_fit, z, labels = found["readouts"]
+    for mine, images in ((z_fit, parts["test"].x[40:]), (z, x)):
+        torch.testing.assert_close(mine, [of.float() for of in z_of(images)], rtol=5e-3, atol=5e-3)
+    assert torch.equal(y_fit, parts["test"].y[40:])
+    assert torch.equal(labels, y)
+    assert torch.equal(found["labels"], y)
+    rows = {(row["gates"], row["within"]): row for row in found["interventions"][::-1]}
+
+    own = network(cifar10.normalise(x)).argmax(1) == y
+
+    def counts(answers: Tensor) -> dict[str, int]:
+        right = answers == y
+        return {
+            "right": int(right.sum()),
+            "lost": int((own & ~right).sum()),
+            "won": int((right & ~own).sum()),
+        }
+
+    def agree(key: tuple[str, str], answers: Tensor, most: int = 1) -> None:
+        for column, value in counts(answers).items():
+            assert abs(rows[key][column] - value) <= most, (key, column)
+
+    agree(("own", "all"), network(cifar10.normalise(x)).argmax(1), 0)
+    learned = gates.record(network, [cifar10.normalise(parts["train"].x[:40])])
+    for within, key in (("", "all"), ("stages.1", "stage 2"), ("stages.2.1", "block 3.2")):
+        with gates.frozen(network, learned, within):
+            agree(("channel's mean", key), network(cifar10.normalise(x)).argmax(1))
+    with gates.clamped(network, learned):
+        agree(("one", "all"), network(cifar10.normalise(x)).argmax(1), 0)
+        anew = network.train()
+        for module in anew.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        anew(cifar10.normalise(parts["train"].x[:40]))
+        answers = anew.eval()(cifar10.normalise(x)).argmax(1)
+    trained.load(network, name)
+    agree(("one, BatchNorm anew", "all"), answers)
+    assert len({tuple(row.values())[2:] for row in found["interventions"]}) > 8
