@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from seblock import cifar10, gates, networks, puzzles, trained
+from seblock import cifar10, gates, lines, networks, puzzles, scanner, trained
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -298,3 +299,213 @@ def test_a_network_is_examined_on_test_images_and_its_other_gates_are_those_of_t
     trained.load(network, name)
     agree(("one, BatchNorm anew", "all"), answers)
     assert len({tuple(row.values())[2:] for row in found["interventions"]}) > 8
+
+
+# The tables beside the weights that are shipped
+
+
+@pytest.mark.parametrize("epochs", [6, 24])
+@torch.no_grad()
+def test_what_is_told_of_the_shown_networks_gates_follows_from_their_weights_and_their_means(
+    epochs: int,
+) -> None:
+    held = trained.tensors("squeezed")
+    network = trained.load(networks.build("se_resnet20"), f"fleet_se_resnet20_{epochs}_0")
+    labels, colours = held["labels"].long(), held["colours"].double()
+    light = {
+        "brightness": colours.mean(1),
+        "contrast": held["contrast"].double(),
+        "blue less red": colours[:, 2] - colours[:, 0],
+    }
+    rows = trained.select("components", epochs=epochs, seed=0)
+    for row, block in zip(rows, makes.residual_blocks(network), strict=True):
+        z, norm, fc = held[f"{epochs}.{row['block']}"].double(), block.branch[4].double(), block.double()
+        fc = block.gates["standard"].fc
+        s, hidden, d = fc(z), torch.relu(z @ fc[0].weight.T), (z - norm.bias) / norm.weight
+        axes = torch.linalg.eigh(torch.cov(s.T))
+        score = (s - s.mean(0)) @ axes.eigenvectors[:, -1]
+
+        def first(values: Tensor) -> float:
+            found = torch.linalg.eigvalsh(torch.cov(values.T))
+            return float(found[-1] / found.sum())
+
+        with_z = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(s.T, z.T, strict=True)])
+        classes = torch.stack([score[labels == c].mean() for c in range(10)])
+        between = float((classes[labels] - score.mean()).square().mean() / score.var(correction=0))
+        above = float((axes.eigenvectors[:, -1] > 0).double().mean())
+        expected = {
+            "component 1 of logits": first(hidden @ fc[2].weight.T),
+            "component 1 of z": first(z),
+            "same sign": max(above, 1 - above),
+            "between classes": between,
+            "channels whose gate follows z": float((with_z > 0).double().mean()),
+            "gate with z": float(with_z.nanmean()),
+            "mean of d": float(d.mean(0).abs().mean()),
+            "spread of d": float(d.std(0).mean()),
+            "spread of z": float(z.std(0).mean()),
+            "spread with 4 z": float(fc(4 * z).std(0).mean()),
+            "spread with 4 d": float(fc(norm.bias + 4 * norm.weight * d).std(0).mean()),
+            "spread with 4 beta": float(fc(4 * norm.bias + norm.weight * d).std(0).mean()),
+            **{
+                name: abs(float(torch.corrcoef(torch.stack([score, of]))[0, 1])) for name, of in light.items()
+            },
+        }
+        if row["spread of s"] > 1e-3:  # else half precision is all that is left of it
+            for name, value in expected.items():
+                assert float(row[name]) == pytest.approx(value, rel=0.03, abs=0.01), (row["block"], name)
+            at_work = int(((hidden > 0).double().mean(0) > 0.01).sum())
+            assert abs(row["hidden units at work"] - at_work) <= 1
+
+
+@pytest.mark.parametrize("epochs", [6, 24])
+@torch.no_grad()
+def test_the_fleet_s_rows_of_a_shown_network_are_of_its_own_weights(epochs: int) -> None:
+    """The tables look at 10,000 test images, of which 2,000 are shown: within what these can say."""
+    held = trained.tensors("squeezed")
+    network = trained.load(networks.build("se_resnet20"), f"fleet_se_resnet20_{epochs}_0")
+    labels = held["labels"].long()
+    means = trained.by_block("fleet_gates", "mean", epochs=epochs)
+    spreads = trained.by_block("fleet_gates", "between images", epochs=epochs)
+    shares = trained.by_block("fleet_gates", "between classes", epochs=epochs)
+    told = trained.classes(epochs=epochs)
+    for b, block in enumerate(makes.residual_blocks(network)):
+        s = block.gates["standard"].fc(held[f"{epochs}.{makes.BLOCKS[b]}"].float()).double()
+        assert means[0, b].item() == pytest.approx(float(s.mean()), abs=0.003)
+        spread = float(s.var(0, correction=0).mean().sqrt())
+        assert spreads[0, b].item() == pytest.approx(spread, rel=0.1, abs=1e-4)
+        if spread > 0.01:
+            assert shares[0, b].item() == pytest.approx(gates.class_specificity(s, labels), abs=0.05)
+        by_class = torch.stack([s[labels == c].mean(0) for c in range(10)])
+        error = (told[0][b].mean - by_class).abs().max()
+        others = [(of[b].mean - by_class).abs().max() for of in told[1:]]
+        assert error < 0.05
+        assert spread < 1e-3 or error < min(others) / 2
+
+
+# The text scanner
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    compact: nn.Module = scans.Compact().network
+    return compact
+
+
+def some_lines(count: int = 6, seed: int = 3) -> Tensor:
+    return scanner.pack(lines.both_ways(lines.random_lines(count, seed)))
+
+
+@torch.no_grad()
+def test_the_compact_scanner_says_what_the_whole_one_says(network: nn.Module) -> None:
+    x = some_lines()
+    torch.testing.assert_close(network(x), scanner.load()(x), rtol=0, atol=1e-3)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.blocks.modules())
+
+
+def test_mixed_lines_are_half_ordinary_ones_and_half_grey_ones_of_every_contrast() -> None:
+    mixed = scans.mixed_lines(200, 5)
+    assert mixed[:100] == lines.random_lines(100, 5)
+    grey = mixed[100:]
+    assert {(line.colour, line.noise) for line in grey} == {(0, 0)}
+    assert [line.text for line in grey] == [
+        line.text for line in lines.random_lines(100, 6, colour=0, noise=0)
+    ]
+    logs = torch.tensor([math.log(line.contrast) for line in grey])
+    assert math.log(0.04) <= logs.min() < math.log(0.06)
+    assert math.log(0.8) < logs.max() <= math.log(0.95)
+    middle = (math.log(0.04) + math.log(0.95)) / 2
+    assert (
+        abs(float(logs.mean()) - middle) < 0.3
+    )  # evenly on the scale of ratios; a deviation of the mean is 0.09
+
+
+def test_a_row_has_shares_and_differences_from_the_own_gates_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = {
+        "own": torch.tensor([[1.0, 1, 0, 1], [1, 0, 0, 1]]),
+        "one": torch.tensor([[1.0, 0, 0, 1], [0, 0, 1, 1]]),
+        "half": torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 1]]),
+    }
+    answers = iter([*right.values(), right["own"], right["half"]])
+    monkeypatch.setattr(scans.scanner, "is_right", lambda *_: next(answers).double())
+    table = scans.Table(tmp_path / "scanner.csv")
+    table.add("ordinary", torch.zeros(8), {"one": {}, "half": {}}, contrast="")
+    table.add("grey", torch.zeros(8), {"half": {}}, again=True, contrast=0.08)
+    with open(tmp_path / "scanner.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["lines"], row["gates"]) for row in rows] == [
+        *(("ordinary", name) for name in right),
+        ("grey", "half"),
+    ]
+    for row in rows:
+        share = 100 * right[row["gates"]].mean(0)
+        change = share - 100 * right["own"].mean(0)
+        for column, values in (("right", share), ("difference", change)):
+            assert float(row[column]) == pytest.approx(float(values.mean()), abs=0.01)
+            half = 1.96 * float(values.std()) / 2
+            assert float(row[f"half of {column}"]) == pytest.approx(half, abs=0.01)
+        assert row["count"] == "4"
+    assert float(rows[0]["difference"]) == 0
+
+
+@torch.no_grad()
+def test_gates_are_changed_for_the_row_that_names_them_and_for_no_other(network: nn.Module) -> None:
+    x, asked = some_lines(3), []
+    table = scans.Table(Path("never written"))
+    table.write = lambda told, right, own: asked.append((told["gates"], right, own))
+    means = table.means(lines.random_lines(4, 1))
+    expected = gates.record(network, [some_lines(4, 1)], scans.ALL).s
+    for name, mean in means.items():
+        torch.testing.assert_close(mean, expected[name].double().mean(0), rtol=0, atol=2e-3)
+    table.add("ordinary", x, {"nothing": dict.fromkeys(scans.ALL, 0.0), "as it is": {}})
+    assert [name for name, *_ in asked] == ["own", "nothing", "as it is"]
+    own = scanner.is_right(table.network, x)
+    assert torch.equal(asked[0][1], own)
+    assert torch.equal(asked[2][1], own)
+    with gates.replaced(table.network, dict.fromkeys(scans.ALL, 0.0)):
+        assert torch.equal(asked[1][1], scanner.is_right(table.network, x))
+    assert not torch.equal(asked[1][1], own)
+    assert all(torch.equal(of, own) for _, _, of in asked)
+
+
+def test_a_masked_squeeze_is_the_mean_over_the_columns_that_hold_the_line() -> None:
+    squeeze, u = scans.MaskedSqueeze(), torch.randn(2, 4, 3, 7)
+    squeeze.mask = (torch.arange(7) < torch.tensor([[5], [2]])).float()[:, None, None]
+    expected = torch.stack([u[0, :, :, :5].mean((1, 2)), u[1, :, :, :2].mean((1, 2))])
+    torch.testing.assert_close(squeeze(u), expected)
+
+
+def test_constants_start_at_the_means_and_learn_upright_from_turned_with_new_lines_each_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scans, "OTHERS", 100)
+    few = lines.random_lines
+    monkeypatch.setattr(
+        scans.lines, "random_lines", lambda count, seed, **more: few(min(count, 6), seed, **more)
+    )
+    asked: list[tuple[int, int]] = []
+    losses: list[float] = []
+
+    def choose(count: int, seed: int) -> list[lines.Line]:
+        asked.append((count, seed))
+        return few(count, seed)
+
+    cross_entropy = F.cross_entropy
+
+    def watch(output: Tensor, y: Tensor) -> Tensor:
+        assert y.tolist() == [0] * 32 + [1] * 32
+        loss = cross_entropy(output, y)
+        losses.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(scans.F, "cross_entropy", watch)
+    made = scans.train_constants(choose, steps=2)
+    assert asked == [(32, 200), (32, 202)]
+    means = gates.record(scans.Compact().network, [some_lines(6, 100)], scans.ALL).s
+    assert list(made) == scans.ALL
+    for name, s in made.items():
+        mean = means[name].float().mean(0).clamp(0.02, 0.98)
+        # Adam's first steps are of 0.05 and at most 0.05 on the scale of logits.
+        assert 0 < float((s.logit() - mean.logit()).abs().max()) < 0.11
+    assert losses[0] < math.log(2)
