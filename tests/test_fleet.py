@@ -1,6 +1,7 @@
 """The queue survives being killed, counts each run once, and leaves tables that agree with its runs."""
 
 import importlib.util
+import json
 import math
 import os
 import random
@@ -124,10 +125,18 @@ def test_the_statistics_are_those_of_the_weights_that_are_left(whole, cifar):
         largest = torch.linalg.eigvalsh(covariance)[-1].sqrt().item()
         assert float(row["spread 1"]) == pytest.approx(largest, abs=3e-4)
         assert float(row["between images"]) == pytest.approx(covariance.diag().mean().sqrt().item(), abs=3e-4)
+        assert float(row["between channels"]) == pytest.approx(gate.mean(0).std().item(), abs=3e-4)
+        of_class = torch.stack([gate[test.y == label].mean(0) for label in test.y])
+        share = of_class.var(0, correction=0).sum() / covariance.diag().sum()
+        assert float(row["between classes"]) == pytest.approx(share.item(), abs=0.02)
     first = next(row for row in rows_of(whole, "fleet_classes") if row["class"] == "3")
     expected = s[0][test.y == 3].mean(0)
     torch.testing.assert_close(
         torch.tensor([float(v) for v in first["means"].split()]), expected, atol=5e-4, rtol=0
+    )
+    expected = s[0][test.y == 3].std(0, correction=0)
+    torch.testing.assert_close(
+        torch.tensor([float(v) for v in first["deviations"].split()]), expected, atol=5e-4, rtol=0
     )
 
 
@@ -136,6 +145,83 @@ def trained_weights(path):
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+@pytest.fixture
+def left(tmp_path):
+    """What five runs of all kinds have left: their jobs, the folder of theirs, and one for tables."""
+    jobs = [
+        fleet.Job(1, "se_resnet20", 6, 0),
+        fleet.Job(1, "resnet20", 6, 0),
+        fleet.Job(1, "se_resnet20", 6, 1),
+        fleet.Job(3, "se_resnet20", 6, 0, gate_decay=0.0),
+        fleet.Job(4, "se_resnet20", 6, 8),
+    ]
+    for number, job in enumerate(jobs):
+        out = tmp_path / "runs" / job.name
+        out.mkdir(parents=True)
+        (out / "weights.safetensors").write_bytes(f"weights of {number}".encode())
+        tables = {name: [{"epoch": 6, "told": f"{name} of {number}"}] for name in fleet.TABLES}
+        (out / "result.json").write_text(json.dumps(tables))
+    (tmp_path / "tables").mkdir()
+    return jobs, tmp_path / "runs", tmp_path / "tables"
+
+
+def test_each_run_leaves_its_own_rows_and_only_those_kinds_that_are_shipped_more(left):
+    jobs, runs, tables = left
+    fleet.add_results(jobs[:1], runs, tables)
+    fleet.add_results(jobs, runs, tables)  # again, with the others: each counts once
+    kept = {"fleet_runs": range(5), "fleet_gates": range(5), "fleet_classes": (0, 2, 3)}
+    for name, numbers in kept.items():
+        rows = {tuple(row[k] for k in fleet.KEY): row["told"] for row in fleet.read_table(tables, name)}
+        expected = {tuple(fleet.key_of(jobs[n]).values()): f"{name} of {n}" for n in numbers}
+        assert rows == expected
+        assert len(fleet.read_table(tables, name)) == len(expected)
+    weights = {path.name: path.read_text() for path in tables.glob("*.safetensors")}
+    assert weights == {
+        "fleet_se_resnet20_6_0.safetensors": "weights of 0",
+        "fleet_resnet20_6_0.safetensors": "weights of 1",
+    }
+
+
+def test_a_run_is_trained_with_its_job_s_own_settings():
+    job = fleet.Job(3, "se_resnet20_r2", 6, 4, gate_decay=0.5, beta=0.25)
+    own = {"network": "se_resnet20_r2", "epochs": 6, "seed": 4, "gate_decay": 0.5, "beta": 0.25}
+    assert fleet.settings_of(job) == own | fleet.RECIPE
+
+
+def test_an_epoch_s_statistics_are_of_the_first_2000_test_images(monkeypatch, tmp_path):
+    from seblock import cifar10
+
+    test = cifar10.Images(torch.arange(2500), torch.arange(2500) + 5)
+    asked = []
+    monkeypatch.setattr(fleet, "gate_rows", lambda *given: asked.append(given) or ([{"epoch": 3}], []))
+    fleet.note_epoch("network", test, 3, tmp_path)
+    ((network, images, epoch),) = asked
+    assert (network, epoch) == ("network", 3)
+    assert torch.equal(images.x, torch.arange(2000))
+    assert torch.equal(images.y, torch.arange(2000) + 5)
+    assert json.loads((tmp_path / "gates_3.json").read_text()) == [{"epoch": 3}]
+
+
+@pytest.mark.parametrize(("there", "agrees"), [(0.5, True), (0.502, True), (0.51, False)])
+def test_a_run_whose_accuracy_the_cpu_does_not_find_again_is_refused(monkeypatch, tmp_path, there, agrees):
+    from seblock import train
+
+    log = [{"test_accuracy": 0.9}, {"test_accuracy": there}]  # of the last epoch, not of the best
+    (tmp_path / "log.json").write_text(json.dumps({"log": log, "facts": {}}))
+    written = []
+    monkeypatch.setattr(fleet, "load_finished", lambda *_: ("network", "test images"))
+    monkeypatch.setattr(train, "evaluate", lambda *_: (1.0, 0.5))
+    monkeypatch.setattr(fleet, "write_result", lambda *given: written.append(given))
+    job = fleet.Job(1, "resnet20", 2, 0)
+    if agrees:
+        fleet.finish_on_cpu(job, tmp_path, tmp_path, None)
+        assert written == [("network", "test images", log, {}, False, tmp_path)]
+    else:
+        with pytest.raises(ValueError, match=r"accuracy 0.51 on the GPU, 0.5 on the CPU"):
+            fleet.finish_on_cpu(job, tmp_path, tmp_path, None)
+        assert not written
 
 
 def test_seed_0_leaves_its_weights_and_others_do_not(whole):
