@@ -301,6 +301,87 @@ def test_a_network_is_examined_on_test_images_and_its_other_gates_are_those_of_t
     assert len({tuple(row.values())[2:] for row in found["interventions"]}) > 8
 
 
+@torch.no_grad()
+def test_what_describes_a_network_makes_the_table_s_rows_again() -> None:
+    held = trained.tensors("squeezed")
+    network = trained.load(networks.build("se_resnet20"), "fleet_se_resnet20_24_0")
+    z = [held[f"24.{name}"].float() for name in makes.BLOCKS]
+    images = cifar10.Images(smooth(2000, 0).x, held["labels"].long())
+    s = makes.excite_all(network, z)
+    found = makes.describe(network, z, s, images)
+    pixels = images.x.double() / 255
+    light = {
+        "brightness": pixels.mean((1, 2, 3)),
+        "contrast": pixels.mean(1).flatten(1).std(1),
+        "blue less red": pixels[:, 2].mean((1, 2)) - pixels[:, 0].mean((1, 2)),
+    }
+    for row, told, of in zip(found, trained.select("components", epochs=24, seed=0), s, strict=True):
+        score, _ = makes.first_component(of)
+        for name, value in row.items():
+            if name in light:
+                expected = abs(float(torch.corrcoef(torch.stack([score, light[name]]))[0, 1]))
+                assert value == pytest.approx(expected, abs=1e-3), name
+            elif name == "block":
+                assert float(value) == told[name]
+            else:
+                assert value == pytest.approx(float(told[name]), rel=0.03, abs=0.02), (row["block"], name)
+
+
+def test_a_read_out_is_fitted_to_some_images_and_judged_on_others() -> None:
+    torch.manual_seed(0)
+    network = networks.build("se_resnet20")
+    fit, test = ([torch.randn(40, c).abs() for c in (16, 32, 64) for _ in range(3)] for _ in range(2))
+    y, y_test = torch.arange(40) % 3, torch.arange(40).flip(0) % 3
+    rows = makes.read_out(network.requires_grad_(False), fit, y, test, y_test)
+    assert len(rows) == 42
+    for row in rows:
+        number = makes.BLOCKS.index(row["block"])
+        fc = makes.residual_blocks(network)[number].gates["standard"].fc
+        part = {"z": nn.Identity(), "hidden units": fc[:2], "gates": fc}[row["from"]]
+        here, there = (part(of[number]).double() for of in (fit, test))
+        if row["numbers"] == "scaled":
+            middle, spread = here.mean(0), here.std(0, correction=0)
+            spread[spread == 0] = 1
+            here, there = (here - middle) / spread, (there - middle) / spread
+        model = makes.LogisticRegression(C=row["C"], max_iter=1000).fit(here.numpy(), y.numpy())
+        assert row["right"] == pytest.approx(model.score(there.numpy(), y_test.numpy()), abs=0.03)
+
+
+def test_of_the_shown_networks_the_means_are_kept_and_only_some_are_looked_at_closely(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = smooth(5, 3).x
+    asked: list[tuple[str, bool]] = []
+
+    def examine(_directory: Path, weights: Path, name: str, closely: bool) -> dict[str, object]:
+        asked.append((weights.parent.name, closely))
+        z = [torch.full((5, 2), float(b + 10 * len(asked))) for b in range(9)]
+        rows = {"components": [{"block": "1.1"}], "interventions": [{"gates": "own"}] if closely else []}
+        return {**rows, "z": z, "labels": torch.arange(5), "x": x}
+
+    monkeypatch.setattr(makes, "examine", examine)
+    names = ["se_resnet20_6_0", "se_resnet20_6_1", "se_resnet20_24_0", "se_resnet20_30_0", "se_resnet20_6_9"]
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "weights.safetensors").touch()
+    makes.write("components", [{"network": "se_resnet20", "epochs": 6, "seed": 1, "block": "1.1"}])
+    makes.write("interventions", [{"network": "se_resnet20", "epochs": 6, "seed": 1, "gates": "own"}])
+    makes.write("readouts", [{"network": "se_resnet20", "epochs": 6, "seed": 1, "block": "1.1"}])
+    makes.examine_gates(Path("data"), folder)
+    assert asked == [(names[2], True), (names[0], True), (names[3], False), (names[4], False)]
+    runs = [(row["epochs"], row["seed"]) for row in makes.rows_of("interventions")]
+    assert runs == [("6", "1"), ("24", "0"), ("6", "0")]
+    held = load_file(folder / "squeezed.safetensors")
+    assert {name.partition(".")[0] for name in held} == {"6", "24", "labels", "colours", "contrast"}
+    assert (held["24.2.1"] == 13).all()
+    assert (held["6.1.1"] == 20).all()
+    assert held["labels"].tolist() == list(range(5))
+    grey = x.double().mean(1) / 255
+    torch.testing.assert_close(held["contrast"].double(), grey.flatten(1).std(1), rtol=0, atol=1e-3)
+    colours = (x.double() / 255).mean((2, 3))
+    torch.testing.assert_close(held["colours"].double(), colours, rtol=0, atol=1e-3)
+
+
 # The tables beside the weights that are shipped
 
 
@@ -507,3 +588,49 @@ def test_constants_start_at_the_means_and_learn_from_new_lines_each_step(
         # Adam's first steps are of 0.05 and at most 0.05 on the scale of logits.
         assert 0 < float((s.logit() - mean.logit()).abs().max()) < 0.11
     assert losses[0] < math.log(2)
+
+
+@torch.no_grad()
+def test_the_scanner_s_rows_ask_with_the_gates_that_they_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scans, "COUNT", 4)
+    few = lines.random_lines
+    monkeypatch.setattr(
+        scans.lines, "random_lines", lambda count, seed, **more: few(min(count, 4), seed, **more)
+    )
+    monkeypatch.setattr(scans, "write_padding", lambda _table: None)
+    asked: dict[tuple[str, object], list[tuple[Tensor, dict[str, dict[str, Tensor]]]]] = {}
+
+    def add(
+        _table: object, kind: str, x: Tensor, tried: dict, again: bool = False, contrast: object = ""
+    ) -> None:
+        asked.setdefault((kind, contrast), []).append((x, tried))
+
+    monkeypatch.setattr(scans.Table, "add", add)
+    scans.write_table()
+    (x, tried), (again, constants) = asked["ordinary", ""]
+    assert torch.equal(x, some_lines(4, 0))
+    assert torch.equal(again, x)
+    s, others = (gates.record(scans.Compact().network, [some_lines(4, n)], scans.ALL).s for n in (0, 10_000))
+    held = trained.tensors("scanner_constants")
+    for number, name in enumerate(scans.ALL, start=1):
+        mean = others[name].double().mean(0)
+        torch.testing.assert_close(tried["means"][name], mean, rtol=0, atol=2e-3)
+        assert tried["one number a block"][name] == pytest.approx(float(mean.mean()), abs=2e-3)
+        turned = torch.cat([s[name][4:], s[name][:4]])
+        for gates_ in ("its twin's", f"its twin's, {number}"):
+            torch.testing.assert_close(tried[gates_][name], turned, rtol=0, atol=2e-3)
+        assert list(tried[f"its twin's, {number}"]) == [name]
+        mine, given = s[name].float(), tried["another line's, same direction"][name].float()
+        for half in (slice(4), slice(4, 8)):  # in another order, and of the same direction
+            torch.testing.assert_close(
+                given[half].sort(0).values, mine[half].sort(0).values, rtol=0, atol=2e-3
+            )
+        anyone = tried["another line's"][name].float()
+        torch.testing.assert_close(anyone.sort(0).values, mine.sort(0).values, rtol=0, atol=2e-3)
+        assert torch.equal(constants["constants, mixed"][name], held[f"mixed.{name}"])
+    assert list(tried["means, 1 and 2"]) == scans.ALL[:2]
+    pale, tried = asked["grey", 0.08][0]
+    assert torch.equal(pale, scanner.pack(lines.both_ways(few(4, 0, colour=0, noise=0, contrast=0.08))))
+    assert list(tried["means, 3 to 9"]) == scans.ALL[2:]
