@@ -256,6 +256,8 @@ def test_a_network_is_examined_on_test_images_and_its_other_gates_are_those_of_t
     monkeypatch.setattr(makes, "IMAGES", 40)
     monkeypatch.setattr(makes, "describe", lambda *_: [])
     monkeypatch.setattr(makes, "read_out", lambda *given: given[1:])
+    changes, asked = makes.changes, []
+    monkeypatch.setattr(makes, "changes", lambda *given: asked.append(given) or changes(*given))
     found = makes.examine(Path(), trained.FOLDER / f"{name}.safetensors", "se_resnet20", closely=True)
     x, y = parts["test"].x[:40], parts["test"].y[:40]
 
@@ -286,6 +288,14 @@ def test_a_network_is_examined_on_test_images_and_its_other_gates_are_those_of_t
 
     agree(("own", "all"), network(cifar10.normalise(x)).argmax(1), 0)
     learned = gates.record(network, [cifar10.normalise(parts["train"].x[:40])])
+    ((s, s_train, y_s, y_train),) = asked
+    assert torch.equal(y_s, y)
+    assert torch.equal(y_train, parts["train"].y[:40])
+    for mine, part in ((s, gates.record(network, [cifar10.normalise(x)])), (s_train, learned)):
+        for ours, theirs in zip(mine, part.s.values(), strict=True):
+            torch.testing.assert_close(
+                ours.nan_to_num(), theirs.float().where(~theirs.isnan(), ours), rtol=0, atol=2e-3
+            )
     for within, key in (("", "all"), ("stages.1", "stage 2"), ("stages.2.1", "block 3.2")):
         with gates.frozen(network, learned, within):
             agree(("channel's mean", key), network(cifar10.normalise(x)).argmax(1))
