@@ -147,7 +147,7 @@ def power(curves: Mapping[float, Mapping[int, float]], seeds: int) -> Picture:
         ylim=(0, 112),
         xlim=(ticks[0] * 0.9, ticks[-1] * 1.4),
         yticks=range(0, 101, 20),
-        xlabel="seeds of each network; gains are in points",
+        xlabel="seeds of each network (logarithmic); gains are in points",
         ylabel="experiments that notice it, %",
     )
     ax.grid(axis="y", color="#dddddd")

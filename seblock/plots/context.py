@@ -53,7 +53,7 @@ def contest(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
     for ax, (way, results) in zip(axes.flat, runs.items(), strict=True):
         strip(ax, results)
         ax.axvline(50, color=RED, linestyle="--")
-        ax.set_title(way, pad=26)  # room for the counts' own title
+        ax.set_title(way, pad=34)  # room for the counts' own title
         ax.set(xticks=[0, 50, 100])
         counts = []
         for y, (name, values) in enumerate(results.items()):

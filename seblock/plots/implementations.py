@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from seblock.paper import ABLATION_BASELINE
-from seblock.plots.toolkit import BLUE, RED, Picture, canvas, strokes, styled
+from seblock.plots.toolkit import BLUE, GREY, RED, Picture, canvas, strokes, styled
 
 
 @styled
@@ -15,7 +15,7 @@ def lost(rows: dict[str, Tensor]) -> Picture:
     ax = axes[0, 0]
     alt = strokes(ax, {name: numbers.detach() for name, numbers in rows.items()})
     ax.axvspan(0, 1, color="#e4e4e4", zorder=0)
-    ax.text(0.5, -0.62, "where a gate may be", ha="center", va="bottom")
+    ax.text(0.5, -0.62, "where a gate may be", ha="center", va="bottom", color=GREY)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set(xlabel="what a map is multiplied by: a stroke for each map of each image")
     return Picture(figure, f"Numbers by which the maps are multiplied: {alt}.")

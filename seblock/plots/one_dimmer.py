@@ -39,9 +39,10 @@ def together(deviations: Mapping[str, Tensor]) -> Picture:
             off[:: max(1, len(off) // 60)].numpy(), cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto"
         )
         ax.set(title=f"block {name}", xlabel="channels", xticks=[], yticks=[])
-        figure.colorbar(drawn, ax=ax, label="gate less its channel's mean")
+        bar = figure.colorbar(drawn, ax=ax)
         told.append(f"block {name}, ±{rounded(largest)}")
-    axes[0, 0].set_ylabel("images, by their setting")
+    bar.set_label("gate less its channel's mean")
+    axes[0, 0].set_ylabel("some of the images,\nby their setting")
     return Picture(figure, f"Gates less their channel's mean, images by channels: {'; '.join(told)}.")
 
 
@@ -54,7 +55,7 @@ def by_block(
     ends: tuple[float, float | None] = (0, None),
     colours: Sequence[str] = SERIES,
 ) -> Picture:
-    """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short line.
+    """A dot for each seed and block, (seeds, blocks) a group; the group's mean as a short black line.
 
     NaNs are left out. `PAIRED` are colours for groups of which each second one belongs to that before it.
     """
@@ -68,8 +69,9 @@ def by_block(
         for block, seeds in enumerate(values.T):
             x = block + middle + np.linspace(-0.3, 0.3, len(seeds)) * width * (len(seeds) > 1)
             ax.plot(x, seeds, "o", color=colour, markersize=7, label=name if not block else None)
-            ax.hlines(float(seeds.nanmean()), block + middle - 0.42 * width, block + middle + 0.42 * width,
-                      color=colour, linewidth=3)  # fmt: skip
+            reach = 0.48 * width
+            mean = float(seeds.nanmean())
+            ax.hlines(mean, block + middle - reach, block + middle + reach, color="black", lw=2.5, zorder=5)
         told.append(f"{name}, means {', '.join(rounded(v) + unit for v in values.nanmean(0))}")
     if dashed:
         ax.axhline(dashed[1], color=RED, linestyle="--", label=dashed[0])

@@ -27,8 +27,9 @@ def patch(x: Tensor, reds: Tensor, s: Tensor) -> Picture:
     figure, axes = canvas(1, 3, 3.6)
     image(axes[0, 0], x, "with the patch")
     for k, name in enumerate(("without", "with")):
-        title = f'"red" {name}, $s_4$ = {float(s[k, RED]):.2f}'
+        title = f"“red” {name} the patch, $s_4$ = {float(s[k, RED]):.2f}"
         image(axes[0, k + 1], reds[k], title, vmax=0.4)
+        axes[0, k + 1].title.set_fontsize(15)
     figure.supxlabel("maps: black 0, white 0.4 or more", fontsize=15)
     box = (slice(60, 130), slice(40, 120))
     means = [float(r[box].mean()) for r in reds]
@@ -57,7 +58,7 @@ def switch(s: Tensor) -> Picture:
     ax.set_xlabel("map, sorted by the difference of its two gates")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.2)
     first, last = int(order[0]), int(order[-1])
-    told = [f"channel {c + 1} {float(s[0, c]):.2f} and {float(s[1, c]):.2f}" for c in (first, last)]
+    told = [f"map {c + 1} {float(s[0, c]):.2f} and {float(s[1, c]):.2f}" for c in (first, last)]
     return Picture(
         figure,
         f"The {len(order)} gates of one block, for vertical and for horizontal stripes. Most different: "

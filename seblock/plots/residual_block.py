@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from seblock.networks import PLACEMENTS
-from seblock.plots.toolkit import BLUE, ORANGE, RED, SERIES, Picture, ablation, canvas, rounded, styled
+from seblock.plots.toolkit import BLUE, ORANGE, RED, Picture, ablation, canvas, rounded, styled
 
 # Where the boxes of a residual block lie, (x, y), from top to bottom.
 ENTER, BRANCH, ADD, LEAVE = (0.35, 9.4), (0.35, 6.0), (0.35, 2.4), (0.35, -0.3)
@@ -46,17 +46,18 @@ def table_14(errors: Mapping[str, float]) -> Picture:
 
 @styled
 def survival(shares: dict[str, Sequence[float]]) -> Picture:
-    """What is left of a signal on the shortcuts after each block, one line for each placement."""
+    """What is left of a signal on the shortcuts after each block, a line for placements that end alike."""
     figure, axes = canvas(1, 1, 4.0)
     ax = axes[0, 0]
     blocks = len(next(iter(shares.values()))) - 1
-    ends: dict[float, list[str]] = {}
-    for (place, values), colour, marker in zip(shares.items(), SERIES, ("o", "s", "^", "D"), strict=True):
-        size = 17 if marker in "oD" else 8
-        ax.plot(range(blocks + 1), values, marker=marker, ms=size, mfc="none", mew=2, color=colour)
-        ends.setdefault(round(values[-1], 1), []).append(place)
-    for height, places in ends.items():
-        ax.annotate(" and ".join(places), (blocks + 0.25, height), va="center", fontsize=17)
+    alike: dict[tuple[float, ...], list[str]] = {}
+    for place, values in shares.items():
+        alike.setdefault(tuple(round(value, 2) for value in values), []).append(place)
+    for values, places in alike.items():
+        colour = BLUE if values[-1] > 0.5 else RED
+        ax.plot(range(blocks + 1), values, "-o", ms=11, lw=3, color=colour)
+        place = " and ".join(places)
+        ax.annotate(place, (blocks + 0.25, values[-1]), va="center", fontsize=17, color=colour)
     ax.set(xlabel="blocks passed", ylabel="share left", ylim=(-0.08, 1.12), xlim=(-0.3, blocks + 2.4))
     ax.set_xticks(range(blocks + 1))
     told = ", ".join(f"{place} {rounded(values[-1])}" for place, values in shares.items())

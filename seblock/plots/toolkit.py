@@ -27,6 +27,8 @@ P = ParamSpec("P")
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#767676"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE)
+GREYS = ("#4d4d4d", "#b8b8b8", "#8a8a8a", "#dedede")
+"""For bars above names of colours, which a colour of their own would contradict."""
 SIGNED = "PuOr_r"
 """The diverging colour map: purple below zero, white at zero, orange above."""
 
@@ -173,11 +175,11 @@ def image(ax: Axes, pixels: Any, title: str, **options: Any) -> Any:
 
 
 def bars(ax: Axes, rows: dict[str, Sequence[float]], ticks: Sequence[str], fmt: str = "%.2f") -> None:
-    """A group of bars for each tick; `rows` maps a label to as many numbers as there are ticks."""
-    if len(rows) > len(SERIES):
-        raise ValueError(f"at most {len(SERIES)} rows, got {len(rows)}")
+    """A group of grey bars for each tick; `rows` maps a label to as many numbers as there are ticks."""
+    if len(rows) > len(GREYS):
+        raise ValueError(f"at most {len(GREYS)} rows, got {len(rows)}")
     width = 0.84 / len(rows)
-    for k, ((label, values), colour) in enumerate(zip(rows.items(), SERIES, strict=False)):
+    for k, ((label, values), colour) in enumerate(zip(rows.items(), GREYS, strict=False)):
         places = [i + (k - (len(rows) - 1) / 2) * width for i in range(len(ticks))]
         drawn = ax.bar(places, [float(v) for v in values], width, label=label, color=colour)
         ax.bar_label(drawn, fmt=fmt, fontsize=14)
