@@ -93,7 +93,7 @@ CAUSES = {
         "This needs a matrix: rows and columns.",
     r"'(?:int|float)' object has no attribute": "A number is no tensor: torch.tensor(x) makes one.",
     r"'function' object has no attribute":
-        "It is a function: it can be called, and there is nothing else to it.",
+        "A function stands there without its brackets, or one that has no such part.",
     r"not supported between instances":
         "What is compared there are not two numbers: take the part that is one.",
     r"step must be greater than zero": "A tensor cannot be walked through backwards; `flip` turns it over.",
