@@ -99,6 +99,11 @@ NUMBERS = itertools.count()
 WRONG = cells("wrong_answers.txt")
 
 
+def test_each_check_has_wrong_answers_of_the_independent_list() -> None:
+    """So a check whose messages are exchanged is noticed by words that are not its own."""
+    assert set(WRONG) == set(CHECKS)
+
+
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.filterwarnings("ignore")
 def test_a_wrong_answer_is_told_what_to_mend(name: str) -> None:
@@ -170,8 +175,11 @@ def test_a_result_instead_of_a_function_is_told() -> None:
         lambda u: [[float(m.sum()) / m.numel() for m in image] for image in u],
     ],
 )
-def test_another_way_to_the_right_answer_is_right(way) -> None:
-    assert exercises.check_squeeze.verdict(way).kind == "right"
+def test_right_numbers_of_any_kind_are_seen_to_be_right(way) -> None:
+    """What is left to say is that the task asks for another way."""
+    assert (
+        "The numbers are right, but the task asks for a way with" in exercises.check_squeeze.verdict(way).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -425,7 +433,7 @@ RIGHT = [
         row.view(v_c.shape[1:]))),
     ("check_new_z", lambda z, share, old, new: z - share * old + share * new),
     ("check_softmax_gates", lambda channels, pushed, push: (
-        torch.tensor([push] * pushed + [0.0] * (channels - pushed)).softmax(0)[[0, channels - 1]])),
+        (e := torch.tensor([push] * pushed + [0] * (channels - pushed)).exp()) / e.sum())[[0, channels - 1]]),
     ("check_small_weights", lambda w1, w2: (w1 / (m := w1.abs().max()), w2 * m)),
     ("check_silent_shape", lambda: torch.tensor([5, 2, 5, 2])),
     ("check_block_test", lambda block: all(
@@ -627,6 +635,79 @@ def test_a_result_of_another_kind_is_told_what_it_is(result: object, word: str) 
     assert word in exercises.check_squeeze.verdict(lambda u: result).text
 
 
+# What is given and what is wanted, each by its name: with the two exchanged a message would lead astray.
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer", "given", "wanted"),
+    [
+        (lambda x: 5, lambda x: 3, "your function returns 3", "expected is 5"),
+        (
+            lambda x: torch.tensor([5.0, 2, 8]),
+            lambda x: torch.tensor([5.0, 3, 8]),
+            "it is 3",
+            "expected is 2",
+        ),
+        (lambda x: torch.ones(3), lambda x: torch.rand(4, 7), "returns shape (4, 7)", "expected is (3,)"),
+        (lambda x: torch.ones(7), lambda x: torch.zeros(3, 3), "returns shape (3, 3)", "expected is (7,)"),
+    ],
+)
+def test_what_is_returned_and_what_is_expected_are_not_exchanged(solution, answer, given, wanted) -> None:
+    torch.manual_seed(0)
+    check = Exercise(solution=solution, cases=[(1.0,)], right="")
+    result = answer(1.0)
+    told = check.verdict(lambda x: result).text
+    assert given in told
+    assert wanted in told
+    assert told.index(given) < told.index(wanted)
+
+
+def test_of_two_results_each_is_told_by_its_own_name() -> None:
+    check = Exercise(
+        solution=lambda x: (x, 5 + x * x), cases=[(1.0,), (2.0,)], parts=("the first", "the second"), right=""
+    )
+    told = check.verdict(lambda x: (x, 3.0 if x == 1 else 7.7)).text
+    assert (
+        "The first is right. The second is wrong: for the first case that is wrong it is 3, expected is 6"
+        in told
+    )
+    told = check.verdict(lambda x: x).text
+    assert "It is the first alone. The task asks for 2 results: the first and the second." in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["fc.0.weight"].zero_(),
+        lambda state: state.pop("fc.0.weight"),
+        lambda state: state.update(more=1),
+        lambda state: state.update({"fc.0.weight": 2 * state["fc.0.weight"]}),
+    ],
+)
+def test_a_dict_that_is_changed_within_is_told(change) -> None:
+    def answer(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        right = {name: w.clone() for name, w in CHECKS["check_move"].solution(state).items()}
+        change(state)
+        return right
+
+    verdict = CHECKS["check_move"].verdict(answer)
+    assert verdict.kind == "mistake"
+    assert "changes state in place" in verdict.text
+
+
+# Rules of the way.
+
+
+def test_a_helper_of_the_learner_s_own_may_have_a_forbidden_name_and_a_copied_function_may_not() -> None:
+    helper = "def excite(z, w):\n    return (z @ w.T).relu()\n"
+    own = f"{helper}def f(z, w1, w2):\n    return torch.sigmoid(excite(z, w1) @ w2.T)"
+    assert exercises.check_excite.verdict(cell(own)).kind == "right"
+    above = cell("def f(z, w1, w2):\n    return torch.sigmoid((z @ w1.T).relu() @ w2.T)")
+    named = types.FunctionType(above.__code__.replace(co_name="excite"), above.__globals__)
+    told = exercises.check_excite.verdict(lambda z, w1, w2: named(z, w1, w2)).text
+    assert "without `excite`" in told
+
+
 # Errors: the line, what stood there, what is behind it.
 
 
@@ -734,7 +815,7 @@ def test_each_answer_is_recorded_by_its_check_s_name_and_an_empty_stub_is_not(
 ) -> None:
     noted = []
     monkeypatch.setattr(exercise, "record", lambda name, right: noted.append((name, right)))
-    exercises.check_rescale(lambda u, s: u * s[:, :, None, None])
+    exercises.check_rescale(lambda u, s: (torch.diag_embed(s) @ u.flatten(2)).view_as(u))
     exercises.check_rescale(lambda u, s: u)
     exercises.check_rescale(cell("def f(u, s): ..."))
     exercises.check_rescale(3)

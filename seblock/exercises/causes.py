@@ -85,11 +85,17 @@ CAUSES = {
     r"zero-dimensional tensor .* cannot be concatenated":
         "`stack` joins single numbers, `cat` what has axes.",
     r"does not support item assignment": "Only a list, a dict or a tensor can be filled place by place.",
-    r"only supports? boolean masks|only implemented on integer and Boolean|expected BoolTensor|must "
+    r"condition to be a boolean|only supports? boolean masks|"
+    r"only implemented on integer and Boolean|expected BoolTensor|must "
     r"be a bool":
         "A mask of True and False is wanted there: m > 0 makes one of zeros and ones.",
     r"must have at least 2 dimensions|must be batches of|2D or higher":
         "This needs a matrix: rows and columns.",
+    r"'(?:int|float)' object has no attribute": "A number is no tensor: torch.tensor(x) makes one.",
+    r"'function' object has no attribute":
+        "A function stands there without its brackets, or one that has no such part.",
+    r"not supported between instances":
+        "What is compared there are not two numbers: take the part that is one.",
     r"step must be greater than zero": "A tensor cannot be walked through backwards; `flip` turns it over.",
     r"[Bb]oolean value of Tensor|truth value of an array":
         "`if`, `and`, `min` and `max` of Python decide once, but there are many numbers. "
@@ -99,7 +105,8 @@ CAUSES = {
     r"mean\(\): could not infer output dtype|Input dtype must be either a floating|only supports floating"
     r"|std and var|only floating|not implemented for '(?:Long|Bool|Int)'":
         "The numbers are whole or True and False: x.float() makes them floats.",
-    r"same dtype|same type|expected scalar type|expected .* dtype|dtypes? do not match|to have the same":
+    r"and weight type|same dtype|same type|"
+    r"expected scalar type|expected .* dtype|dtypes? do not match|to have the same":
         "Two kinds of numbers meet; x.to(y.dtype) makes them one kind.",
     r"(tuple|list) indices must be integers or slices, not (?:tuple|str|list)":
         "That is a {0}, not a tensor: take one of its parts first, such as [0].",
@@ -176,7 +183,7 @@ def cause(error: BaseException, scene: Scene | None) -> str:
 def _near(error: AttributeError) -> str:
     """The attribute that was probably meant."""
     names = [name for name in dir(getattr(error, "obj", None)) if not name.startswith("_")]
-    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.8)
+    near = difflib.get_close_matches(getattr(error, "name", None) or "", names, 1, 0.75)
     return near[0] if near else ""
 
 

@@ -135,6 +135,10 @@ check_difference = Exercise(
                 lambda a, b: (a.std() / len(a) ** 0.5 + b.std() / len(b) ** 0.5) / 2,
             "It is the upper end of an interval. The task asks for the standard error itself.":
                 lambda a, b: b.mean() - a.mean() + _error(a, b),
+            "It is the spread of the differences, run by run. The runs are not paired: add variances.":
+                lambda a, b: (b - a).std(),
+            "The sum of the variances, each divided by its number of runs, is halved. Its root is asked for.":
+                lambda a, b: _error(a, b) ** 2 / 2,
             "It is the difference itself again.": lambda a, b: b.mean() - a.mean(),
         },
     },
@@ -322,11 +326,11 @@ check_rate = Exercise(
 )  # fmt: skip
 
 
-def _t(freedom: int) -> float:
+def _t(freedom: int, below: float = 0.975) -> float:
     """Student's t for a 95 % interval, by its degrees of freedom."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 0.975))
+    return float(stdtrit(freedom, below))
 
 
 def _half(n: int, spread: float, factor: float | None = None) -> float:
@@ -342,9 +346,27 @@ def seeds_needed(half: float, spread: float) -> int:
     return _first(lambda n: _half(n, spread) <= half)
 
 
+def _how_wide(result: Any, half: float, spread: float) -> str:
+    """How wide the interval is with that many pairs, and with the right number."""
+    n, right = float(result), seeds_needed(half, spread)
+    if n != int(n) or n < 2:
+        return f"For half = {half}, spread = {spread} you return {number(n)}. Pairs come whole, two at least."
+    widths = ", ".join(
+        f"± {number(_half(k, spread), half)} with {k}"
+        for k in dict.fromkeys((int(n), right - 1, right))
+        if k > 1
+    )
+    return (
+        f"For half = {half}, spread = {spread} you return {number(n)}. The interval is {widths}: it "
+        f"should first be "
+        f"± {half} or less."
+    )
+
+
 check_seeds_needed = Exercise(
     solution=seeds_needed,
-    cases=[(0.25, 0.41), (0.5, 0.41), (0.6, 0.41), (0.1, 0.3), (0.3, 0.6)],
+    cases=[(0.25, 0.41), (0.5, 0.41), (0.6, 0.41), (0.1, 0.3), (0.3, 0.6), (2.0, 1.5)],
+    reason=_how_wide,
     right="To halve the interval takes four times the seeds, and a little less where there are few.",
     mistakes={
         "1.96 is for a spread that is known for sure. With few seeds t is larger.":
@@ -359,6 +381,16 @@ check_seeds_needed = Exercise(
             lambda half, spread: seeds_needed(half, spread) + 1,
         "That is for the whole width of the interval. `half` is what stands after the ±.":
             lambda half, spread: _first(lambda n: 2 * _half(n, spread) <= half),
+        "That is for an interval of 90 %: 2.5 % lie beyond either end, so it is t's 0.975.":
+            lambda half, spread: _first(lambda n: _half(n, spread, _t(n - 1, 0.95)) <= half),
+        "The spread is divided by the root of n - 1. t has the n - 1; the root is that of n.":
+            lambda half, spread: _first(lambda n: _half(n, spread) * math.sqrt(n / (n - 1)) <= half),
+        "The spread is squared: that is a variance.":
+            lambda half, spread: _first(lambda n: _half(n, spread**2) <= half),
+        "`half` and `spread` are exchanged.":
+            lambda half, spread: _first(lambda n: _half(n, half) <= spread),
+        "It is 2, the least, whatever is asked: the loop ends while the interval is still too wide.":
+            lambda half, spread: 2,
         "That is one standard error, without t.":
             lambda half, spread: _first(lambda n: _half(n, spread, 1.0) <= half),
         "The spread is divided by n, not by its root.":

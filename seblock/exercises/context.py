@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from seblock.blocks import SqEx
 from seblock.exercises.criteria import first_unmet
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number, numbers
 from seblock.gates import by_class
 from seblock.puzzles import painter
 
@@ -56,13 +59,13 @@ check_means_by_cue = Exercise(
         ),
         "each cue has one image": lambda s, cue: len(cue) == 2,
     },
+    rules=Rules(forbidden=("by_class",)),
     right="What is left of a gate is its mean for each cue: that alone painted every picture right.",
     variant=_means,
     slips={
         "chosen": {
             "It is the mean over all images, for both cues. Choose each cue's images first.":
                 lambda s, cue, c: s,
-            "The two rows are exchanged: row 0 belongs to cue 0.": lambda s, cue, c: s[cue == 1 - c],
             "The first half of the images is taken for cue 0, the second for cue 1. `cue` says which "
             "is which.":
                 lambda s, cue, c: s[: len(s) // 2] if c == 0 else s[len(s) // 2 :],
@@ -88,6 +91,10 @@ check_means_by_cue = Exercise(
             "It is the first image of each cue alone. All of them count.": lambda t: t[0],
         },
         "after": {
+            "The two rows are exchanged: row 0 belongs to cue 0.":
+                lambda rows, s, cue: torch.stack(rows[::-1]),
+            "Each cue's mean is divided by 2, the number of cues.":
+                lambda rows, s, cue: torch.stack(rows) / 2,
             "The result is transposed: a row for each cue, a column for each channel.":
                 lambda rows, s, cue: torch.stack(rows, -1),
             "The rows are joined end to end. torch.stack makes a new axis for the cues.":
@@ -111,6 +118,13 @@ check_means_by_cue = Exercise(
         },
     },
     mistakes={
+        "That is what the function above does. s[cue] takes rows 0 and 1 of s by number; s[cue == 1] "
+        "is a mask.":
+            lambda s, cue: torch.stack([s[cue].mean(0), s[1 - cue].mean(0)]),
+        "Whole numbers are an index: s[cue] takes rows 0 and 1 of s by number; s[cue == 1] is a mask.":
+            lambda s, cue: torch.stack([s[1 - cue].mean(0), s[cue].mean(0)]),
+        "Each cue's sum is divided by 2, the number of cues. Divide by how many images have this cue.":
+            lambda s, cue: torch.stack([s[cue == c].sum(0) for c in (0, 1)]) / 2,
         "Each cue's sum is divided by how many images have cue 1.":
             lambda s, cue: torch.stack([s[cue == c].sum(0) for c in (0, 1)]) / cue.sum(),
         "s[cue] takes rows 0 and 1 of s by number, over and over. A mask, s[cue == 1], takes that "
@@ -158,6 +172,14 @@ def _shouting() -> Case:
     return network, x
 
 
+def _one_sided() -> Case:
+    """A painter whose first layer looks to the right and downwards alone."""
+    network, x = _fresh(6)
+    with torch.no_grad():
+        network[0].weight[:, :, 0] = network[0].weight[:, :, :, 0] = 0
+    return network, x
+
+
 def _view(
     network: nn.Module,
     x: Tensor,
@@ -185,7 +207,7 @@ check_view = Exercise(
     solution=view,
     cases=[
         *[_fresh(3, dilations=(1,)), _fresh(0), _fresh(1, gate=partial(SqEx, reduction=4))],
-        *[_blind(2), _blind(0), _blind(1), _fresh(2, dilations=(1, 3)), _shouting()],
+        *[_blind(2), _blind(0), _blind(1), _fresh(2, dilations=(1, 3)), _shouting(), _one_sided()],
     ],
     kinds={
         "the network looks beyond the digits no farther than three pixels":
@@ -207,6 +229,8 @@ check_view = Exercise(
                 lambda y: y[0, 0, 12, 12],
             "It is the view of the lower right, [13:, 13:]. The digits lie in the upper left, [:13, :13].":
                 lambda y: y[:, 0, 13:, 13:].sum(),
+            "It is the view of the lower right, [7:, 7:]. The digits lie in the upper left, [:13, :13].":
+                lambda y: y[:, 0, 7:, 7:].sum(),
             "The area is [:12, :12], and should be [:13, :13]: a slice leaves out its end.":
                 lambda y: y[:, 0, :12, :12].sum(),
             "The area is [:14, :14], and should be [:13, :13]: a slice leaves out its end.":
@@ -230,6 +254,8 @@ check_view = Exercise(
                 lambda g: (g < 0).sum(),
             "Small gradients are left out. One that is small changes the picture as well: compare with 0.":
                 lambda g: (g.abs() > 1e-3).sum(),
+            "Gradients below a millionth are left out. One that is small changes the picture as well.":
+                lambda g: (g.abs() > 1e-6).sum(),
             "Small gradients and negative ones are left out. Compare with 0, by !=.":
                 lambda g: (g > 1e-3).sum(),
             "Gradients below 1 in size are left out. A small one changes the picture as well: "
@@ -268,9 +294,33 @@ def runs_needed(rate: float) -> int:
     return math.ceil(Z_95**2 * rate / (1 - rate))
 
 
+def _lower_end(n: int, z: float = Z_95) -> float:
+    """Where Wilson's interval begins after n successes in n runs."""
+    return n / (n + z * z)
+
+
+def _begins_at(result: Any, rate: float) -> str:
+    """Where the interval begins after that many runs, and after the right number."""
+    n, right = float(result), runs_needed(rate)
+    if n != int(n) or n < 1:
+        return f"For rate = {rate} you return {number(n)}, and runs come whole: 1 or more of them."
+    ends = ", ".join(
+        f"after {k} successes at {number(_lower_end(k), rate)}"
+        for k in dict.fromkeys((int(n), right - 1, right))
+    )
+    return (
+        f"For rate = {rate} you return {number(n)}. The interval begins {ends}: it has to reach {rate} first."
+    )
+
+
+def _until(rate: float, z: float) -> int:
+    return math.ceil(z**2 * rate / (1 - rate))
+
+
 check_runs_needed = Exercise(
     solution=runs_needed,
     cases=[(0.5,), (0.72,), (0.9,), (0.95,), (0.8,), (0.99,)],
+    reason=_begins_at,
     right="Ten of ten promise 72 %. A promise of 95 % takes 73 runs without a single failure.",
     mistakes={
         "That is one run too few: the lower end has to reach the rate.":
@@ -283,6 +333,12 @@ check_runs_needed = Exercise(
             lambda rate: math.ceil(math.log(0.025) / math.log(rate)),
         "That is for an interval to one side: 5 % above instead of 2.5 %.":
             lambda rate: math.ceil(math.log(0.05) / math.log(rate)),
+        "That is one run too many: one fewer reaches the rate already.":
+            lambda rate: runs_needed(rate) + 1,
+        "Runs come whole: round up.": lambda rate: Z_95**2 * rate / (1 - rate),
+        "That is for an interval of 90 %. The task asks for 95 %.": lambda rate: _until(rate, 1.644854),
+        "That is for an interval of 99 %. The task asks for 95 %.": lambda rate: _until(rate, 2.575829),
+        "It is 1 run, whatever the rate: does the loop end before the rate is reached?": lambda rate: 1,
         "Ten runs are enough for 72 %, and not for every rate.":
             lambda rate: 10,
         "The runs do not grow in proportion to the rate. Count n up until the lower end is there.":
@@ -299,7 +355,7 @@ def cues() -> Tensor:
 
 def _cues(patches: Tensor) -> int:
     """Which of the things that are wanted of the two patches they lack, counted from 1; 0 if none."""
-    patches = torch.as_tensor(patches).float()
+    patches = numbers(patches).float()
     if patches.shape != (2, 4, 4):
         raise ValueError(f"expected two patches, (2, 4, 4), got shape {tuple(patches.shape)}")
     images = F.pad(patches[:, None], (8, 8, 8, 8))

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.criteria import first_unmet
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Exercise, seeded
+from seblock.exercises.outcome import number
 from seblock.photos import RED, VERTICAL, named_filters
 
 Step = Callable[[Tensor], Tensor]
@@ -35,6 +37,14 @@ def _terms(
     return after(t[0], v_c)
 
 
+def _without_axes(x: Tensor, v_c: Tensor) -> Tensor:
+    """Each number of the kernel lined up with the columns, where that fits."""
+    k, (h, w) = v_c.shape[1], x.shape[1:]
+    h, w = h - k + 1, w - k + 1
+    steps = [v_c[:, i, j] * x[:, i : i + h, j : j + w] for i in range(k) for j in range(k)]
+    return torch.stack(steps).sum(0)
+
+
 check_terms = Exercise(
     solution=terms,
     cases=[
@@ -43,6 +53,7 @@ check_terms = Exercise(
     ],
     shapes="x (C', H', W'), v_c (C', k, k) -> (C', H, W)",
     hint="F.conv2d wants x as (N, C', H, W) and v as (C, C', k, k): give it axes of size 1.",
+    rules=Rules(forbidden=("channel_terms",)),
     right="Each channel met its own slice of the filter, and nothing is added up yet.",
     variant=_terms,
     slips={
@@ -95,6 +106,9 @@ check_terms = Exercise(
             ).sum((3, 4)),
         "Every channel meets every slice. Channel s meets its own slice, v_c[s], alone.":
             lambda x, v_c: F.conv2d(x[:, None], v_c[:, None]),
+        "A number for each channel needs its own axes: without them it meets the columns. [:, i, j, "
+        "None, None].":
+            _without_axes,
         "Each window gives its largest product. The formula adds the products up.":
             lambda x, v_c: (
                 x.unfold(1, v_c.shape[1], 1).unfold(2, v_c.shape[2], 1) * v_c[:, None, None]
@@ -104,7 +118,7 @@ check_terms = Exercise(
 
 
 def true_convolution(x: Tensor, v: Tensor) -> Tensor:
-    return F.conv2d(x, v.flip(2, 3))
+    return F.conv2d(x.flip(2, 3), v).flip(2, 3)
 
 
 def _true_convolution(
@@ -128,6 +142,7 @@ check_true_convolution = Exercise(
         *[seeded((3, 1, 6, 7), (2, 1, 5, 5), seed=1), seeded((2, 2, 4, 5), (3, 2, 2, 2), seed=2)],
     ],
     shapes="x (N, C', H', W'), v (C, C', k, k) -> (N, C, H, W)",
+    rules=Rules(required=("conv2d",), sealed=("v",)),
     right="Turned by half a turn, the kernel makes F.conv2d a convolution in the mathematician's sense.",
     variant=_true_convolution,
     slips={
@@ -183,8 +198,14 @@ check_true_convolution = Exercise(
 )  # fmt: skip
 
 
-def line(left: Tensor, right: Tensor) -> Tensor:
-    return 4 / 3 * (right - left).sum()
+def _line(
+    left: Tensor,
+    right: Tensor,
+    of: Step = lambda colour: colour.sum(),
+    apart: Callable[[Tensor, Tensor], Tensor] = lambda left, right: right - left,
+    factor: float = 4 / 3,
+) -> Tensor:
+    return factor * apart(of(left), of(right))
 
 
 def _at_the_line(left: Tensor, right: Tensor) -> Tensor:
@@ -197,6 +218,17 @@ def _colours(*pairs: tuple[tuple[float, ...], tuple[float, ...]]) -> list[tuple[
     return [(torch.tensor(left).float(), torch.tensor(right).float()) for left, right in pairs]
 
 
+def _sums(result: object, left: Tensor, right: Tensor) -> str:
+    """How the right number comes about."""
+    wanted = float(_line(left, right))
+    return (
+        f"From {left.tolist()} to {right.tolist()} your function finds "
+        f"{number(float(result), wanted)}, "  # type: ignore[arg-type]
+        f"expected is {number(wanted)}: the sums are {number(float(left.sum()))} and "
+        f"{number(float(right.sum()))}, and one channel's full step, from 0 to 1, brings 4/3."
+    )
+
+
 check_line = Exercise(
     solution=_at_the_line,
     cases=_colours(
@@ -206,26 +238,53 @@ check_line = Exercise(
         ((0.0, 0.3, 0.1), (0.6, 0.3, 0.8)),
         ((1, 1, 0), (0, 0, 1)),
     ),
+    shapes="left (3), right (3) -> ()",
+    kinds={"both colours add up to the same": lambda left, right: bool(left.sum() == right.sum())},
+    reason=_sums,
     right="To this filter a colour is its sum, and a line is the difference of two sums.",
+    variant=_line,
+    slips={
+        "of": {
+            "That is the difference of the means: a convolution adds its terms up.": lambda c: c.mean(),
+            "Only the strongest channel is taken. All three terms are added up.": lambda c: c.amax(),
+            "Only red is taken. All three terms are added up.": lambda c: c[0],
+            "Only green is taken. All three terms are added up.": lambda c: c[1],
+            "Only blue is taken. All three terms are added up.": lambda c: c[2],
+            "That is the length of a colour, the root of a sum of squares. The terms are added up as "
+            "they are.":
+                lambda c: c.norm(),
+            "There is one number for each channel. The three terms are added up.": lambda c: c,
+        },
+        "apart": {
+            "The sign is the other way round: what lies on the right counts as positive.":
+                lambda left, right: left - right,
+            "The sign is lost: a line that is lighter on the left than on the right counts as negative.":
+                lambda left, right: (right - left).abs(),
+            "What is below zero is cut off. In this notebook maps keep their sign.":
+                lambda left, right: (right - left).relu(),
+            "That is what lies on the right alone. The left column takes away as much as the right one adds.":
+                lambda left, right: right,
+            "That is what lies on the left alone. The right column adds as much as the left one takes away.":
+                lambda left, right: -left,
+            "The two sides are added. The left column of the filter is negative.":
+                lambda left, right: right + left,
+            "The two sides are multiplied. Each meets a column of its own, and the columns' sums are added.":
+                lambda left, right: right * left,
+        },
+        "factor": {
+            "That is the difference of the sums. The right column of a slice adds up to 4/3, not to 1.": 1,
+            "The column has the weights 1, 2 and 1, which makes 4, but all of them divided by 3.": 4,
+            "A column of the filter is counted twice: the left and the right one are both in the difference.":
+                8 / 3,
+            "The factor is upside down: 1, 2 and 1, divided by 3, make 4/3.": 3 / 4,
+            "A column of the filter is 1, 2 and 1, divided by 3. That makes 4/3, not 2.": 2,
+            "4/3 is a little more than 1.33: leave it a fraction.": 1.33,
+            "4/3 is more than 1.3: leave it a fraction.": 1.3,
+        },
+    },
     mistakes={
-        "The sign is the other way round: what lies on the right counts as positive.":
-            lambda left, right: line(right, left),
-        "That is the difference of the sums. The right column of a slice adds up to 4/3, not to 1.":
-            lambda left, right: (right - left).sum(),
-        "That is the difference of the means: a convolution adds its terms up.":
-            lambda left, right: 4 / 3 * (right - left).mean(),
-        "The column has the weights 1, 2 and 1, which makes 4, but all of them divided by 3.":
-            lambda left, right: 4 * (right - left).sum(),
         "Each channel's step is counted as positive. Steps that go opposite ways cancel.":
             lambda left, right: 4 / 3 * (right - left).abs().sum(),
-        "The sign is lost: a line that is lighter on the left than on the right counts as negative.":
-            lambda left, right: line(left, right).abs(),
-        "What is below zero is cut off. In this notebook maps keep their sign.":
-            lambda left, right: line(left, right).relu(),
-        "That is what lies on the right alone. The left column takes away as much as the right one adds.":
-            lambda left, right: 4 / 3 * right.sum(),
-        "There is one number for each channel. The three terms are added up.":
-            lambda left, right: 4 / 3 * (right - left),
     },
 )  # fmt: skip
 

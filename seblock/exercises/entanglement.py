@@ -1,7 +1,7 @@
 """Exercises of 02_entanglement."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number, numbers
 from seblock.photos import RED, VERTICAL, named_filters
 
 
@@ -16,34 +17,107 @@ def changed_rows(first: int, last: int, layers: int, rows: int) -> tuple[int, in
     return max(0, first - layers), min(rows - 1, last + layers)
 
 
+def _changed(
+    first: int,
+    last: int,
+    layers: int,
+    rows: int,
+    reach: Callable[[int], int] = lambda n: n,
+    up: Callable[[int, int, int], int] = lambda first, n, rows: max(0, first - n),
+    down: Callable[[int, int, int], int] = lambda last, n, rows: min(rows - 1, last + n),
+) -> tuple[int, int]:
+    return up(first, reach(layers), rows), down(last, reach(layers), rows)
+
+
+def _between(result: Any, first: int, last: int, layers: int, rows: int) -> str:
+    """How the right rows come about."""
+    given, (a, b) = " to ".join(str(row) for row in result), changed_rows(first, last, layers, rows)
+    return (
+        f"For rows {first} to {last} of {rows} and layers = {layers} you return {given}, expected is "
+        f"{a} to {b}: "
+        "each layer adds one row above and one below, as long as the photo has one."
+    )
+
+
 check_changed_rows = Exercise(
     solution=changed_rows,
     cases=[
         *[(120, 159, 1, 160), (60, 79, 3, 160), (2, 5, 4, 30)],
-        *[(10, 10, 2, 14), (0, 19, 7, 20), (3, 9, 0, 12)],
+        *[(10, 10, 2, 14), (0, 19, 7, 20), (3, 9, 0, 12), (1, 9, 5, 40)],
     ],
+    parts=("the first row", "the last row"),
+    kinds={
+        "the photo does not end within reach": lambda first, last, layers, rows: (
+            layers <= first and last + layers < rows),
+        "there is one layer or none": lambda first, last, layers, rows: layers < 2,
+    },
+    reason=_between,
     right="One row for each layer in either direction, and no farther than the photo.",
+    variant=_changed,
+    slips={
+        "reach": {
+            "That is one layer. Each further layer looks at what the one before has changed.": lambda n: 1,
+            "A window of 3 × 3 reaches one row up and one down, not three.": lambda n: 3 * n,
+            "A window of 3 × 3 reaches one row up and one down, not two.": lambda n: 2 * n,
+            "That is half a row for each layer. A window of 3 × 3 reaches a whole one.": lambda n: n // 2,
+            "That doubles with each layer. Each adds one row.": lambda n: 2**n,
+            "That is one row too many on either side: without a layer nothing but the patch changes.":
+                lambda n: n + 1,
+            "That is one row too few on either side: the first layer reaches one row already.":
+                lambda n: n - 1,
+            "That is the patch itself. The rows around it have it in their windows.": lambda n: 0,
+        },
+        "up": {
+            "The photo ends: there is no row below 0.": lambda first, n, rows: first - n,
+            "The first row of a photo is row 0, not 1.": lambda first, n, rows: max(1, first - n),
+            "Only downwards: the rows above the patch see it too.": lambda first, n, rows: first,
+            "abs makes of row -2 row 2. There is no row above row 0.":
+                lambda first, n, rows: abs(first - n),
+            "Above row 0 it goes on from below, as with %. A photo is no ring.":
+                lambda first, n, rows: (first - n) % rows,
+            "The patch grows with every layer. The first row moves up, to smaller numbers.":
+                lambda first, n, rows: first + n,
+            "min and max are exchanged: the larger one of 0 and first - layers counts.":
+                lambda first, n, rows: min(0, first - n),
+        },
+        "down": {
+            "The photo ends: there is none after the last row, rows - 1.": lambda last, n, rows: last + n,
+            "Rows are counted from 0, so the last one is rows - 1.":
+                lambda last, n, rows: min(rows, last + n),
+            "Only upwards: the rows below the patch see it too.": lambda last, n, rows: last,
+            "Below the last row it goes on from above, as with %. A photo is no ring.":
+                lambda last, n, rows: (last + n) % rows,
+            "The patch grows with every layer. The last row moves down, to larger numbers.":
+                lambda last, n, rows: last - n,
+            "min and max are exchanged: the smaller one of rows - 1 and last + layers counts.":
+                lambda last, n, rows: max(rows - 1, last + n),
+            "The last row is one too far. It is the last one that changes, not the one after it.":
+                lambda last, n, rows: min(rows - 1, last + n) + 1,
+        },
+    },
     mistakes={
         "The photo ends: no row below 0, and none after the last one, rows - 1.":
             lambda first, last, layers, rows: (first - layers, last + layers),
-        "Rows are counted from 0, so the last one is rows - 1.":
-            lambda first, last, layers, rows: (max(0, first - layers), min(rows, last + layers)),
-        "That is one layer. Each further layer looks at what the one before has changed.":
-            lambda first, last, layers, rows: (max(0, first - 1), min(rows - 1, last + 1)),
-        "Only upwards: the rows below the patch see it too.":
-            lambda first, last, layers, rows: (max(0, first - layers), last),
-        "Only downwards: the rows above the patch see it too.":
-            lambda first, last, layers, rows: (first, min(rows - 1, last + layers)),
-        "A window of 3 × 3 reaches one row up and one down, not three.":
-            lambda first, last, layers, rows: (max(0, first - 3 * layers), min(rows - 1, last + 3 * layers)),
-        "A window of 3 × 3 reaches one row up and one down, not two.":
-            lambda first, last, layers, rows: (max(0, first - 2 * layers), min(rows - 1, last + 2 * layers)),
-        "That is the patch itself. The rows around it have it in their windows.":
-            lambda first, last, layers, rows: (first, last),
-        "The patch grows with every layer. It does not shrink.":
-            lambda first, last, layers, rows: (min(first + layers, last), max(last - layers, first)),
+        "The two are exchanged: the first row, then the last one.":
+            lambda first, last, layers, rows: changed_rows(first, last, layers, rows)[::-1],
     },
 )  # fmt: skip
+
+
+def _slices(made: Tensor, wanted: Tensor, names: Sequence[str]) -> str:
+    """By what each slice, along dimension 0, differs from the right one."""
+    said = []
+    for name, m, w in zip(names, made, wanted, strict=True):
+        if torch.allclose(m, w, rtol=1e-3, atol=1e-5):
+            continue
+        factor = float((m * w).sum() / w.square().sum().clamp(min=1e-12))
+        if w.abs().max() > 1e-6 and torch.allclose(m, factor * w, rtol=1e-3, atol=1e-4):
+            said.append(f"{name} is {number(factor, 1)} times what it should be")
+        elif w.abs().max() <= 1e-6:
+            said.append(f"{name} should be all zeros")
+        else:
+            said.append(f"{name} has another pattern than it should have")
+    return f"{'; '.join(said[:3])}."
 
 
 def dusk_filters(v: Tensor, t: float) -> Tensor:
@@ -56,21 +130,30 @@ def _by_channel(v: Tensor, *factors: float) -> Tensor:
 
 def _at_dusk(v_new: Tensor, v: Tensor, t: float) -> Tensor:
     """What they find in a photo at dusk, too dark for anything to be cut off."""
-    v_new = torch.as_tensor(v_new).float()
+    v_new = numbers(v_new).float()
     if v_new.shape != v.shape:
         raise ValueError(f"expected filters of shape {tuple(v.shape)}, got {tuple(v_new.shape)}")
     (x,) = seeded((1, 3, 6, 7), seed=len(v))
     return F.conv2d(_by_channel(x, 1 - t, 1, 1 + t), v_new)
 
 
-def _filters(number: int, k: int, t: float) -> Case:
-    return *seeded((number, 3, k, k), seed=number), t
+def _filters(n: int, k: int, t: float) -> Case:
+    return *seeded((n, 3, k, k), seed=n), t
+
+
+def _dusk_slices(result: Any, v: Tensor, t: float) -> str:
+    """Which of the three slices are wrong, and by what."""
+    made, wanted = (torch.as_tensor(f).transpose(0, 1) for f in (result, dusk_filters(v, t)))
+    names = ("the red slice", "the green slice", "the blue slice")
+    return f"For t = {t} {_slices(made, wanted, names)} A factor for each channel that comes in is enough."
 
 
 check_dusk_filters = Exercise(
     solution=dusk_filters,
     cases=[_filters(6, 3, 0.4), _filters(3, 3, 0.2), _filters(2, 5, -0.3), _filters(4, 3, 0.0)],
     view=_at_dusk,
+    reason=_dusk_slices,
+    kinds={"t is 0, and it is day": lambda v, t: t == 0},
     hint="It returns filters of the same shape as v.",
     right="At this dusk they find what v finds by day. By day they are wrong, and at another dusk as well.",
     mistakes={
@@ -82,6 +165,15 @@ check_dusk_filters = Exercise(
             lambda v, t: v / torch.tensor([1 - t, 1, 1 + t]).repeat(len(v))[: len(v), None, None, None],
         "1 + t does not undo 1 - t: 0.6 times 1.4 is 0.84. Divide by the factor itself.":
             lambda v, t: _by_channel(v, 1 + t, 1, 1 - t),
+        "The factors belong to red and blue, slices 0 and 2. Green stays as it is.":
+            lambda v, t: _by_channel(v, 1 / (1 - t), 1 / (1 + t), 1),
+        "The strength is taken off. Light multiplies what comes in, so divide the slice.":
+            lambda v, t: v - torch.tensor([-t, 0, t])[:, None, None],
+        "The factors run along the kernel's columns, dimension 3. They belong to dimension 1: [:, "
+        "None, None].":
+            lambda v, t: v / torch.tensor([1 - t, 1, 1 + t]) if v.shape[3] == 3 else v[:0],
+        "The factors run along the kernel's rows, dimension 2. They belong to dimension 1: [:, None, None].":
+            lambda v, t: v / torch.tensor([1 - t, 1, 1 + t])[:, None] if v.shape[3] == 3 else v[:0],
         "Nothing has changed: these are the filters for daylight.":
             lambda v, t: v.clone(),
         "Only red is made up for. Dusk has changed blue as well.":
@@ -235,6 +327,15 @@ def _product(*zeros: int, seed: int, channels: int = 3, k: int = 3) -> tuple[Ten
     return (colour[:, None, None] * pattern,)
 
 
+def _made(parts: Any, v_c: Tensor) -> str:
+    """In which slices the product of colour and pattern is not the filter."""
+    made = _put_together(parts, v_c)
+    return (
+        f"Colour times pattern is not the filter: "
+        f"{_slices(made, v_c, [f'slice {c}' for c in range(len(v_c))])}"
+    )
+
+
 check_colour_and_pattern = Exercise(
     solution=colour_and_pattern,
     cases=[
@@ -243,6 +344,11 @@ check_colour_and_pattern = Exercise(
         *[(named_filters()[RED],), (named_filters()[VERTICAL],)],  # a colour, a pattern that adds up to zero
     ],
     view=_put_together,
+    reason=_made,
+    kinds={
+        "every channel counts": lambda v_c: bool((v_c.abs().amax((1, 2)) > 0).all()),
+        "the first channel counts": lambda v_c: bool(v_c[0].abs().max() > 0),
+    },
     right="Any factor may go over from the one to the other: only their product is in the filter.",
     mistakes={
         "The pattern is the first slice. What if channel 1 does not count at all?":

@@ -5,13 +5,14 @@ import inspect
 import linecache
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from seblock.exercises.causes import cause
 from seblock.exercises.outcome import shown
@@ -168,30 +169,76 @@ def line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".rstrip(": ").rstrip(".") + "."
 
 
-def calls(answer: Callable[..., Any], case: Sequence[Any], names: Sequence[str]) -> str:
-    """The first of these functions of Python, NumPy or PyTorch that the answer itself calls, or nothing."""
+SPOKEN = {"mul": "*", "matmul": "@"}
+"""What operators are called, by the names of their functions."""
+
+
+class Rules(NamedTuple):
+    """What the task says of the way. forbidden: functions that the answer itself may not call.
+
+    required: functions one of which has to be called. sealed: arguments that may go into nothing else.
+    """
+
+    forbidden: Sequence[str] = ()
+    required: Sequence[str] = ()
+    sealed: Sequence[str] = ()
+
+
+class _Watch(TorchFunctionMode):
+    """Notes which functions of PyTorch are called, operators included, and which are given sealed tensors."""
+
+    def __init__(self, sealed: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.sealed, self.all, self.own = sealed, set[str](), set[str]()
+        self.given: list[tuple[str, str]] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        self.all.add(name)
+        if not sys._getframe(1).f_code.co_filename.startswith(_LIBRARIES):
+            self.own.add(name)
+        values = (*args, *(kwargs or {}).values())
+        self.given += [(s, name) for s, t in self.sealed.items() if any(value is t for value in values)]
+        return func(*args, **(kwargs or {}))
+
+
+_LOOKING = ("__get__", "size", "dim", "numel", "__len__")
+"""Functions that only ask how large a tensor is."""
+
+
+def broken(rules: Rules, answer: Callable[..., Any], names: Sequence[str], case: Sequence[Any]) -> str:
+    """The rule that an answer breaks, as the end of a sentence that begins "the task asks for a way"."""
     found: list[str] = []
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
         """A function written in C is seen by its caller's frame, one in Python by its own."""
-        in_library = frame.f_code.co_filename.startswith(_LIBRARIES)
-        if event == "c_call" and not in_library:
-            name, caller = called.__name__, frame
-        elif event == "call" and in_library and frame.f_back:
-            name, caller = frame.f_code.co_name, frame.f_back
-        else:
-            return
-        if name in names and not caller.f_code.co_filename.startswith(_LIBRARIES):
-            found.append(name)
+        if event == "c_call" and not frame.f_code.co_filename.startswith(_LIBRARIES):
+            found.append(called.__name__)
+        elif event == "call" and frame.f_back:
+            file, caller = frame.f_code.co_filename, frame.f_back.f_code.co_filename
+            own = getattr(getattr(answer, "__code__", None), "co_filename", "")
+            if file != own and not caller.startswith(_LIBRARIES):  # a helper of the learner's own is theirs
+                found.append(frame.f_code.co_name)
 
-    if not names:
+    if not any(rules):
         return ""
     before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        answer(*case)
-    except Exception:
-        pass
-    finally:
-        sys.setprofile(before)
-    return found[0] if found else ""
+    with _Watch({n: v for n, v in zip(names, case, strict=True) if n in rules.sealed}) as seen:
+        sys.setprofile(watch)
+        try:
+            answer(*case)
+        except Exception:
+            pass
+        finally:
+            sys.setprofile(before)
+    for name in rules.forbidden:
+        if name in found or name in seen.own:
+            return f"without `{SPOKEN.get(name, name)}`"
+    for sealed, name in seen.given:
+        if name not in (*rules.required, *_LOOKING):
+            return f"in which nothing but `{rules.required[0]}` is given {sealed}"
+    if rules.required and not seen.all & set(rules.required):
+        return f"with `{SPOKEN.get(rules.required[0], rules.required[0])}`"
+    return ""

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.criteria import first_unmet
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number
 from seblock.functional import excite, squeeze
 from seblock.photos import BRIGHT, GREEN, RED, features, load
 
@@ -67,6 +69,7 @@ check_excite = Exercise(
         "there is one hidden unit": lambda z, w1, w2: len(w1) == 1,
     },
     reason=_seen,
+    rules=Rules(forbidden=("excite",)),
     right="C numbers became C gates, each between 0 and 1, none at another's cost.",
     variant=_excite,
     slips={
@@ -268,41 +271,93 @@ check_gate_weights = Exercise(
 
 
 def softmax_gates(channels: int, pushed: int, push: float) -> tuple[float, float]:
-    whole = pushed * math.exp(push) + channels - pushed
-    return math.exp(push) / whole, 1 / whole
+    return _softmax(channels, pushed, push)
 
 
-def _gates_of(channels: int, pushed: int, push: float) -> Tensor:
-    """Their softmax, computed: a pushed channel's gate and another's."""
-    a = torch.zeros(channels)
-    a[:pushed] = push
-    return a.softmax(0)[[0, -1]]
+def _softmax(
+    channels: int,
+    pushed: int,
+    push: float,
+    power: Callable[[float], float] = math.exp,
+    whole: Callable[[float, int, int], float] = lambda e, pushed, others: pushed * e + others,
+    first: Callable[[float, int], float] = lambda e, pushed: e,
+    second: Callable[[float, float, int], float] = lambda whole, e, others: 1 / whole,
+) -> tuple[float, float]:
+    e, others = power(push), channels - pushed
+    total = whole(e, pushed, others)
+    return first(e, pushed) / total, second(total, e, others)
+
+
+def _terms_of(result: Any, channels: int, pushed: int, push: float) -> str:
+    """The terms of the sum."""
+    e = math.exp(push)
+    return (
+        f"For channels = {channels}, pushed = {pushed}, push = {push} the sum has {channels} terms: "
+        f"{pushed} of "
+        f"e to the {push}, {number(e)}, and {channels - pushed} of 1. Together they make "
+        f"{number(pushed * e + channels - pushed)}, and a gate is one term of it."
+    )
 
 
 check_softmax_gates = Exercise(
-    solution=_gates_of,
+    solution=softmax_gates,
     cases=[(6, 2, 4.0), (64, 8, 4.0), (256, 1, 2.0), (5, 4, -1.0), (12, 3, 0.5)],
+    parts=("the gate of a pushed channel", "the gate of another"),
+    kinds={"one channel is pushed": lambda channels, pushed, push: pushed == 1},
+    reason=_terms_of,
+    rules=Rules(forbidden=("softmax",)),
     right="Shares of one: the more channels, the less is left for each.",
+    variant=_softmax,
+    slips={
+        "power": {
+            "The push itself stands where e to the push should be.": lambda push: push,
+            "It is 2 to the push. A softmax takes e.": lambda push: 2**push,
+            "It is e to the minus push, so a channel that is pushed up loses.": lambda push: math.exp(-push),
+        },
+        "whole": {
+            "The channels that nobody pushes count as well: e to the 0 is 1, for each of them.":
+                lambda e, pushed, others: pushed * e,
+            "Only one of the pushed channels is in the sum. Each of them adds e to the push.":
+                lambda e, pushed, others: e + pushed - 1 + others,
+            "Only one of the pushed channels is in the sum, and the others of them are in none.":
+                lambda e, pushed, others: e + others,
+            "The others are counted wrongly: all channels less the pushed ones are left.":
+                lambda e, pushed, others: pushed * e + pushed + others,
+            "Each channel that nobody pushes adds e to the 0, which is 1. It is not e.":
+                lambda e, pushed, others: pushed * e + others * math.e,
+            "All channels are taken as pushed in the sum. Those that are not add 1 each.":
+                lambda e, pushed, others: (pushed + others) * e,
+            "It is divided by the number of channels, not by a sum over them.":
+                lambda e, pushed, others: pushed + others,
+            "The pushes are added up before e is raised to them. Each channel has a term of its own.":
+                lambda e, pushed, others: e**pushed + others,
+        },
+        "first": {
+            "That is the share of all pushed channels together. One of them is asked for.":
+                lambda e, pushed: pushed * e,
+        },
+        "second": {
+            "A gate that nobody pushes is not 0: its share is 1 over the sum.": lambda whole, e, others: 0.0,
+            "A gate that nobody pushes does not stay at 0.5: the shares add up to 1.":
+                lambda whole, e, others: 0.5,
+            "That is the share of all others together. One of them is asked for.":
+                lambda whole, e, others: others / whole,
+            "The second is what one pushed channel leaves over. All other channels share that.":
+                lambda whole, e, others: 1 - e / whole,
+            "The second is 1 over the number of the others. They share only what the pushed ones leave.":
+                lambda whole, e, others: 1 / others,
+        },
+    },
     mistakes={
         "That is the sigmoid, number by number. A softmax divides by a sum over all channels.":
             lambda channels, pushed, push: (1 / (1 + math.exp(-push)), 0.5),
         "The pushed ones get the whole, 1 divided by their number. The others get something too.":
             lambda channels, pushed, push: (1 / pushed, 0.0),
-        "The channels that nobody pushes count as well: e to the 0 is 1, for each of them.":
-            lambda channels, pushed, push: (1 / pushed, math.exp(-push) / pushed),
-        "Only one of the pushed channels is in the sum. Each of them adds e to the push.":
-            lambda channels, pushed, push: (
-                math.exp(push) / (math.exp(push) + channels - 1), 1 / (math.exp(push) + channels - 1)),
-        "The others are counted wrongly: all channels less the pushed ones are left.":
-            lambda channels, pushed, push: (
-                math.exp(push) / (pushed * math.exp(push) + channels),
-                1 / (pushed * math.exp(push) + channels)),
         "The two are exchanged: first a channel that is pushed, then one that is not.":
             lambda channels, pushed, push: softmax_gates(channels, pushed, push)[::-1],
-        "A gate that nobody pushes is not 0: its share is 1 over the sum.":
-            lambda channels, pushed, push: (softmax_gates(channels, pushed, push)[0], 0.0),
-        "A gate that nobody pushes does not stay at 0.5: the shares add up to 1.":
-            lambda channels, pushed, push: (softmax_gates(channels, pushed, push)[0], 0.5),
+        "These are all the gates. Two are asked for: one of a pushed channel, one of another.":
+            lambda channels, pushed, push: torch.tensor(
+                [push] * pushed + [0.0] * (channels - pushed)).softmax(0),
     },
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ from seblock.exercises.progress import record
 __all__ = ["Case", "Exercise", "seeded"]
 
 TOO_LONG = "Not yet. {} your function had not ended after {:g} seconds. Does each of its loops end?"
+NO_RULES = errors.Rules()
 BROKEN = (
     "The check itself does not work, and that is not your function's fault. Restart the kernel and try again."
 )
@@ -45,7 +46,7 @@ class Exercise:
     are called, where there are two or more.
     kinds: names of kinds of cases and how to know one, to tell where an answer is right.
     reason: what can be seen of a wrong result, given it and its arguments, or nothing.
-    forbidden: names of functions that the task does not allow.
+    rules: which functions the task forbids or demands.
     """
 
     solution: Callable[..., Any]
@@ -60,7 +61,7 @@ class Exercise:
     parts: Sequence[str] = ()
     kinds: Mapping[str, Callable[..., bool]] = field(default_factory=dict)
     reason: Callable[..., str] = lambda *_: ""
-    forbidden: Sequence[str] = ()
+    rules: errors.Rules = NO_RULES
 
     def __call__(self, *answer: Any) -> None:
         """Print the verdict on one answer. Never raises because of it."""
@@ -157,8 +158,9 @@ class _Trial:
             return Verdict("error", BROKEN)
         right = [outcome.same(g, w, exact) for g, w in zip(given, wanted, strict=True)]
         if all(right):
-            if name := errors.calls(self.answer, copy.deepcopy(check.cases[0]), check.forbidden):
-                text = f"Not yet. The numbers are right, but the task asks for a way without `{name}`."
+            case = copy.deepcopy(check.cases[0])
+            if broken := errors.broken(check.rules, self.answer, check.names(), case):
+                text = f"Not yet. The numbers are right, but the task asks for a way {broken}."
                 return Verdict("mistake", text)
             return Verdict("right", f"Right. {check.right}")
         if not all(isinstance(g, Failure) for g in given):
@@ -206,11 +208,11 @@ class _Trial:
         try:
             return outcome.numbers(self.check.view(result, *case))
         except outcome.NoNumbers as error:
-            return Failure("error", f"{where} your function returns {error}.")
+            return Failure("error", f"{where} your function returns {outcome.ended(str(error))}")
         except Exception as error:
             text = f"your function returns a {type(result).__name__} that is of no use here"
             why = str(error) if isinstance(error, ValueError | TypeError) else errors.line(error)
-            return Failure("error", f"{where} {text}: {why.rstrip('.')}.")
+            return Failure("error", f"{where} {text}: {outcome.ended(why)}")
 
 
 def seeded(*shapes: tuple[int, ...], seed: int = 0) -> Case:

@@ -29,12 +29,30 @@ def form(evidence: "Evidence") -> str:
     g, w, case = different[0]
     shapes = f"your function returns shape {_shape(g)}, expected is {_shape(w)}"
     where = evidence.check.where(case)
-    said = _same_numbers(evidence) or _reduced(evidence) or _axes(evidence, g, w) or _border(evidence)
+    said = (
+        _not_all(evidence)
+        or _same_numbers(evidence)
+        or _reduced(evidence)
+        or _axes(evidence, g, w)
+        or _border(evidence)
+    )
     return f"{where} {shapes}. {said or _counted(evidence, g, w)}".rstrip()
 
 
 def _shape(t: Tensor) -> str:
     return "()" + ", a single number" if t.ndim == 0 else str(tuple(t.shape))
+
+
+def _not_all(evidence: "Evidence") -> str:
+    """One of several results alone, or another number of them."""
+    parts = evidence.check.parts
+    if not parts or any(g.ndim and len(g) == len(parts) for g, _, _ in evidence.pairs()):
+        return ""
+    asked = f"The task asks for {len(parts)} results: {' and '.join(parts)}."
+    for k, part in enumerate(parts):
+        if evidence.holds(lambda g, w, _, k=k: g.shape == w[k].shape and same(g, w[k])):
+            return f"It is {part} alone. {asked}"
+    return asked
 
 
 def _same_numbers(evidence: "Evidence") -> str:
@@ -142,12 +160,14 @@ def _axes(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
 def _border(evidence: "Evidence") -> str:
     """A result that is right but for a border, or for what is cut off."""
 
+    w_ndim = evidence.pairs()[0][1].ndim
+
     def inner(big: Tensor, small: Tensor, up: int) -> Tensor:
         for axis, (b, s) in enumerate(zip(big.shape, small.shape, strict=True)):
             big = big.narrow(axis, (b - s + up) // 2, s)
         return big
 
-    if any(evidence.holds(lambda g, w, _, up=up: same(inner(g, w, up), w)) for up in (0, 1)):
+    if w_ndim > 1 and any(evidence.holds(lambda g, w, _, up=up: same(inner(g, w, up), w)) for up in (0, 1)):
         return "There is a border of padding; what lies inside is right."
     if evidence.holds(lambda g, w, _: same(g, w[tuple(slice(n) for n in g.shape)])):
         return "What there is, is right; the end is missing."
@@ -162,11 +182,8 @@ def _upper(text: str) -> str:
 
 def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     """How the numbers of axes compare."""
-    parts = evidence.check.parts
-    if parts and (g.ndim == 0 or len(g) != len(parts)):
-        return f"The task asks for {len(parts)} results: {' and '.join(parts)}."
     if w.ndim == 0:
-        return "The task asks for one number."
+        return f"The task asks for one number, not for {g.numel()}."
     if g.ndim != w.ndim:
         return (
             f"It has {g.ndim} axes, and should have {w.ndim}."

@@ -1,21 +1,37 @@
 """Exercises of 08_gradients."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number
 
 
 def gate_left(share: float) -> float:
     return (1 + math.sqrt(1 - share)) / 2
 
 
+def _slope_there(result: Any, share: float) -> str:
+    """The slope at the gate that was given, beside the one that is wanted."""
+    s = float(result)
+    if not 0 < s < 1:
+        return f"For share = {share} you return {number(s)}. A gate above one half lies between 0.5 and 1."
+    return (
+        f"For share = {share} you return {number(s, gate_left(share))}. There the slope s (1 - s) is "
+        f"{number(s * (1 - s), share / 4)}; wanted is {share} of 0.25, {number(share / 4, s * (1 - s))}."
+    )
+
+
 check_gate_left = Exercise(
     solution=gate_left,
     cases=[(1.0,), (0.5,), (0.1,), (0.75,), (0.01,)],
+    reason=_slope_there,
+    kinds={"the share is 1": lambda share: share == 1},
     right="Half of the slope is still there at 0.85. From there on it falls fast.",
     mistakes={
         "That is the other gate with this slope, below one half. The task asks for the one above.":
@@ -32,6 +48,11 @@ check_gate_left = Exercise(
             lambda share: share / 4,
         "That is what σ is given, a₂. The gate is σ of it.":
             lambda share: math.log(gate_left(share) / (1 - gate_left(share))),
+        "The root is of 1 - share. Put your gate back into s (1 - s).":
+            lambda share: 0.5 + 0.5 * math.sqrt(share),
+        "The root is halved once too often: 0.25 (1 - share) has the root 0.5 times that of 1 - share.":
+            lambda share: 0.5 + math.sqrt(1 - share) / 4,
+        "That is the root alone. s is 0.5 plus half of it.": lambda share: math.sqrt(1 - share),
         "That is the root of the share. Which s gives s (1 - s) = share / 4?":
             lambda share: math.sqrt(share),
     },
@@ -47,25 +68,60 @@ def _pass(n: int, c: int, h: int, w: int) -> Case:
     return g, (u + 0.5) * gates.sigmoid()[:, :, None, None], gates.sigmoid()
 
 
+def _from_output(
+    g: Tensor,
+    x_tilde: Tensor,
+    s: Tensor,
+    join: Callable[[Tensor, Tensor], Tensor] = lambda g, x: g * x,
+    gather: Callable[[Tensor], Tensor] = lambda t: t.sum(dim=(2, 3)),
+    factor: Callable[[Tensor], Tensor] = lambda s: 1 - s,
+) -> Tensor:
+    return gather(join(g, x_tilde)) * factor(s)
+
+
 check_grad_from_output = Exercise(
     solution=grad_from_output,
+    shapes="g (N, C, H, W), x_tilde (N, C, H, W), s (N, C) -> (N, C)",
+    variant=_from_output,
+    slips={
+        "join": {
+            "x̃ is left out. Each position's g is multiplied by what the gate multiplied there.":
+                lambda g, x: g,
+            "g is left out. It says how much each position of the output matters.": lambda g, x: x,
+            "g and x̃ are added. They are multiplied, position by position.": lambda g, x: g + x,
+        },
+        "gather": {
+            "It is the mean over the map. The gate multiplies every position, and what comes back adds up.":
+                lambda t: t.mean(dim=(2, 3)),
+            "Everything is added up. Each channel of each image keeps its own sum: dimensions 2 and 3 go.":
+                lambda t: t.sum().expand(t.shape[:2]),
+            "The images are added up as well. Each keeps its own sum: only dimensions 2 and 3 go.":
+                lambda t: t.sum((0, 2, 3)).expand(t.shape[:2]),
+            "The channels are added up as well. Each keeps its own sum: only dimensions 2 and 3 go.":
+                lambda t: t.sum((1, 2, 3))[:, None].expand(t.shape[:2]),
+        },
+        "factor": {
+            "There is an s too many: x̃ = s u holds it already.": lambda s: s * (1 - s),
+            "There are two s too many: x̃ = s u holds one already, and s (1 - s) has one.":
+                lambda s: s * s * (1 - s),
+            "That is ∂L/∂s, from u = x̃ / s. The sigmoid's factor s (1 - s) is still missing.":
+                lambda s: 1 / s,
+            "That is the sum over g x̃. To get back to u, divide by s; then comes the sigmoid.":
+                lambda s: torch.ones_like(s),
+            "That divides by s once too often.": lambda s: (1 - s) / s,
+            "The factor is s alone. Divide s (1 - s) by s, and 1 - s is left.": lambda s: s,
+            "1 - s divides here. It multiplies: it is what is left of s (1 - s).": lambda s: 1 / (1 - s),
+            "1 - s is squared. It comes in once, with the sigmoid.": lambda s: (1 - s) ** 2,
+            "It is s - 1, and should be 1 - s: all signs are the wrong way round.": lambda s: s - 1,
+        },
+    },
     cases=[_pass(2, 8, 5, 3), _pass(3, 4, 1, 2), _pass(1, 6, 4, 4)],
     right="x̃ already holds one s of s (1 - s). So the block could forget u and still learn.",
     mistakes={
-        "There is an s too many: x̃ = s u holds it already.":
-            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * s * (1 - s),
-        "That is ∂L/∂s, from u = x̃ / s. The sigmoid's factor s (1 - s) is still missing.":
-            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) / s,
-        "That is the sum over g x̃. To get back to u, divide by s; then comes the sigmoid.":
-            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)),
-        "That divides by s once too often.":
-            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * (1 - s) / s,
-        "It is the mean over the map. The gate multiplies every position, and what comes back adds up.":
-            lambda g, x_tilde, s: (g * x_tilde).mean(dim=(2, 3)) * (1 - s),
         "Multiply position by position first, then add up.":
             lambda g, x_tilde, s: g.sum(dim=(2, 3)) * x_tilde.sum(dim=(2, 3)) * (1 - s),
-        "The factor is s alone. Divide s (1 - s) by s, and 1 - s is left.":
-            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) * s,
+        "s is taken off. The sigmoid's slope multiplies: by 1 - s.":
+            lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) - s,
     },
 )  # fmt: skip
 
@@ -87,10 +143,23 @@ def _unit(n: int, c: int, k: int) -> Case:
     return w, z.abs(), k
 
 
+def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
+    """For how many images the unit is on, and what has to lie above zero."""
+    bias, sums = float(result), (z @ w).sort(descending=True).values
+    above = f"the sums of {k} of them, from {number(float(sums[k - 1]))} up" if k else "no sum"
+    below = f"the next one, {number(float(sums[k]))}, below" if k < len(sums) else "none below"
+    return (
+        f"With your bias, {number(bias)}, the unit is on for {_woken(bias, w, z, k)} of {len(sums)} "
+        f"images, and it "
+        f"should be for k = {k}. The bias has to bring {above} above zero, and leave {below}."
+    )
+
+
 check_waking_bias = Exercise(
     solution=waking_bias,
     cases=[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2)],
     view=_woken,
+    reason=_zero_between,
     hint="It returns one number.",
     right="A bias decides how many images a unit speaks for. One step too low, and it is silent for all.",
     mistakes={
@@ -183,7 +252,7 @@ check_back_through_max = Exercise(
     view=_at_the_first,
     reason=_where_it_stands,
     shapes="u (N, C, H, W), grad_z (N, C) -> (N, C, H, W)",
-    forbidden=("backward", "grad"),
+    rules=Rules(forbidden=("backward", "grad")),
     kinds={
         "one position of each map is the largest": lambda u, grad_z: bool(
             ((u == u.amax((2, 3), keepdim=True)).sum((2, 3)) == 1).all()

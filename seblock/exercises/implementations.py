@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from seblock.blocks import SELayer, SqEx
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number
 
 
 def parameters(channel: int, reduction: int, bias: bool) -> int:
@@ -266,9 +268,19 @@ def _ends(k: int, low: float, high: float) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _last_sigmoid(result: Any, k: int) -> str:
+    """What the last of k sigmoids is given and what it gives."""
+    if k == 1:
+        return "A single σ is given any number, and brings it to between 0 and 1."
+    before, after = (" to ".join(map(number, sigmoid_range(n))) for n in (k - 1, k))
+    return f"With k = {k} the last σ is given a number from {before}, and it gives one from {after}."
+
+
 check_sigmoid_range = Exercise(
     solution=sigmoid_range,
     cases=[(1,), (2,), (3,), (5,), (10,)],
+    parts=("the lowest gate", "the highest gate"),
+    reason=_last_sigmoid,
     right="The range narrows to a point near 0.66: such a gate says the same whatever it is asked.",
     mistakes={
         "The first σ is given any number at all, and brings it to between 0 and 1. That one is missing.":
@@ -300,9 +312,25 @@ def _lit(n: int, c: int, a: float) -> Case:
     return x.sigmoid(), a
 
 
+def _one_gate(result: Any, s: Tensor, a: float) -> str:
+    """What becomes of the gate that is most wrong."""
+    wanted = brighter(s, a).flatten()
+    k = int((torch.as_tensor(result).flatten() - wanted).abs().argmax())
+    gate, given = float(s.flatten()[k]), float(torch.as_tensor(result).flatten()[k])
+    return (
+        f"For a = {a} the gate {number(gate)} should become {number(float(wanted[k]), given)}, and "
+        f"yours becomes "
+        f"{number(given)}. It came from the sum {number(float(s.logit().flatten()[k]))}: what is that "
+        f"sum now?"
+    )
+
+
 check_brighter = Exercise(
     solution=brighter,
     cases=[_lit(2, 6, 4.0), _lit(1, 5, 0.25), _lit(3, 4, 2.0), _lit(2, 3, 1.0)],
+    shapes="s (N, C) -> (N, C)",
+    kinds={"a is 1, and nothing changes": lambda s, a: a == 1},
+    reason=_one_gate,
     right="You never saw a weight: without biases the old gates say all that there is to know.",
     mistakes={
         "The gates themselves are multiplied. What grows with the light is the sum that σ is given.":
@@ -313,6 +341,11 @@ check_brighter = Exercise(
             lambda s, a: (a * s).sigmoid(),
         "The distance from one half is multiplied. A gate would leave the range from 0 to 1.":
             lambda s, a: 0.5 + a * (s - 0.5),
+        "That is the sum that σ is given. The gate is σ of it.": lambda s, a: a * s.logit(),
+        "The logarithm of a gate is not the sum that made it. `logit` undoes σ.":
+            lambda s, a: (a * s.log()).sigmoid(),
+        "Open and closed are swapped: these are the gates' distances from 1.":
+            lambda s, a: (-a * s.logit()).sigmoid(),
         "Nothing moves. Only a gate at one half stays where it is.":
             lambda s, a: s.clone(),
         "It goes the wrong way: the brighter the photo, the further from one half.":

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seblock.exercises.outcome import Outcome, is_whole, same
+from seblock.exercises.outcome import Outcome, ended, is_whole, same
 
 if TYPE_CHECKING:
     from seblock.exercises.exercise import Exercise
@@ -34,6 +34,14 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
         first, second = (_first(told) for _, told, _ in common)
         return f"The numbers are those of two mistakes at once. {first} And: {_lower(second)}"
     return f"The numbers are those of two mistakes at once, and one is certain. {common[0][1]}"
+
+
+def marked(check: "Exercise", case: int, mark: Outcome) -> str:
+    """What to tell of a result that a view gave this mark in a case: what a known mistake with it is told."""
+    for told, mistaken in check.known():
+        if same(mark, check.outcome(mistaken, check.cases[case])):
+            return told
+    return ""
 
 
 _KEPT: dict[int, list[tuple[str, Callable[..., Any], dict[int, Outcome]]]] = {}
@@ -75,7 +83,7 @@ def _pairs(slips: Mapping[str, Mapping[str, Any]]) -> list[tuple[Slip, Slip]]:
 
 def _first(told: str) -> str:
     """The first sentence alone, which says what the mistake is."""
-    return told.split(". ")[0].rstrip(".") + "."
+    return ended(told.split(". ")[0])
 
 
 def _lower(sentence: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Case, Exercise, seeded
 from seblock.exercises.outcome import number
 from seblock.gates import class_specificity
@@ -81,6 +82,7 @@ check_specificity = Exercise(
         "labels run from 0 to 2": lambda s, labels: labels.unique().tolist() == [0, 1, 2],
     },
     reason=_share,
+    rules=Rules(forbidden=("class_specificity",)),
     right="The rest lies within the classes.",
     mistakes={
         "It is the share within the classes. The task asks for the one between them.":
@@ -146,26 +148,30 @@ check_specificity = Exercise(
 )  # fmt: skip
 
 
-def _fold(
-    gamma: Tensor,
-    beta: Tensor,
-    s: Tensor,
-    gate: Callable[[Tensor], Tensor] = lambda s: s,
-    for_gamma: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda g, b, s: s * g,
-    for_beta: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda g, b, s: s * b,
-) -> tuple[Tensor, Tensor]:
-    s = gate(s)
-    return for_gamma(gamma, beta, s), for_beta(gamma, beta, s)
-
-
 Folded = tuple[Tensor, Tensor]
+Factor = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def _factor(s: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Tensor:
+    return s * gamma / (var + eps).sqrt()
 
 
 def fold_all(
-    w: Tensor, mean: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, s: Tensor, eps: float
+    w: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    s: Tensor,
+    eps: float,
+    factor: Factor = _factor,
+    filters: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = lambda w, f, s, beta: w * f,
+    shift: Callable[[Tensor, Tensor], Tensor] = lambda s, beta: s * beta,
+    centre: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda f, mean, s: f * mean,
 ) -> Folded:
-    factor = s * gamma / (var + eps).sqrt()
-    return w * factor[:, None, None, None], s * beta - factor * mean
+    """The folded convolution; each of the last four is a step of it."""
+    f, up = factor(s, gamma, var, eps), (..., None, None, None)
+    return filters(w, f[up], s[up], beta[up]), shift(s, beta) - centre(f, mean, s)
 
 
 def _layers(c: int, c_in: int, eps: float) -> Case:
@@ -174,48 +180,146 @@ def _layers(c: int, c_in: int, eps: float) -> Case:
     return w, mean, var.abs() + 0.1, gamma, beta, s.sigmoid(), eps
 
 
+def _both(result: Any, w: Tensor, *_: object) -> Tensor:
+    """Filters and biases, in one row."""
+    if not isinstance(result, list | tuple) or len(result) != 2:
+        raise TypeError("two results are wanted, the filters and a bias for each")
+    filters, bias = (torch.as_tensor(part) for part in result)
+    if filters.shape == w.shape[:1] and bias.shape == w.shape:
+        raise ValueError("the two are exchanged: the filters come first, then the biases")
+    if filters.shape != w.shape or bias.shape != w.shape[:1]:
+        shapes = f"{tuple(w.shape)} and {tuple(w.shape[:1])}"
+        raise ValueError(f"expected shapes {shapes}, got {tuple(filters.shape)} and {tuple(bias.shape)}")
+    return torch.cat([filters.flatten(), bias])
+
+
+def _which_part(result: Any, *case: Any) -> str:
+    """Whether the filters or the biases are wrong, and what they should be for filter 0."""
+    filters, bias = (torch.as_tensor(part) for part in result)
+    right_filters, right_bias = fold_all(*case)
+    w, _, var, gamma, _, s, eps = case
+    said = []
+    if torch.allclose(filters, right_filters, rtol=1e-3, atol=1e-5):
+        said.append("The filters are right.")
+    else:
+        said.append(
+            "The filters are wrong: of what the gate makes of the BatchNorm's formula, they take "
+            "what multiplies u."
+        )
+        ratio = (filters / w).flatten(1)
+        if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3, atol=1e-4):
+            given, right = float(ratio[0, 0]), float(_factor(s, gamma, var, eps)[0])
+            said.append(
+                f"Yours multiply filter 0 by {number(given, right)}, expected is {number(right, given)}."
+            )
+        else:
+            said.append("Yours are not the old filters, each times a number.")
+    if torch.allclose(bias, right_bias, rtol=1e-3, atol=1e-5):
+        said.append("The biases are right.")
+    else:
+        given, right = float(bias[0]), float(right_bias[0])
+        said.append(
+            f"Bias 0 is {number(given, right)}, expected is {number(right, given)}: what comes out of "
+            f"the gate where "
+            "u is 0."
+        )
+    return " ".join(said)
+
+
 check_fold_all = Exercise(
     solution=fold_all,
     cases=[_layers(4, 3, 1e-5), _layers(3, 3, 0.1), _layers(5, 2, 1e-3)],
-    view=lambda result, *_: torch.cat([torch.as_tensor(part).flatten() for part in result]),
+    view=_both,
+    reason=_which_part,
     hint="It returns two tensors: the filters, of w's shape, and a bias for each.",
     right="Convolution, BatchNorm and constant gate are one convolution with biases.",
+    variant=fold_all,
+    slips={
+        "factor": {
+            "The gate is missing in what multiplies "
+            "u.": lambda s, gamma, var, eps: gamma / (var + eps).sqrt(),
+            "γ is missing in what multiplies u.": lambda s, gamma, var, eps: s / (var + eps).sqrt(),
+            "BatchNorm divides by the root of the variance, not by the variance.":
+                lambda s, gamma, var, eps: s * gamma / (var + eps),
+            "The root of the variance multiplies. It divides.":
+                lambda s, gamma, var, eps: s * gamma * (var + eps).sqrt(),
+            "The variance is left out: BatchNorm divides by its root.": lambda s, gamma, var, eps: s * gamma,
+            "eps is left out, or is a number of your own. It is an argument, and may count where var "
+            "is small.":
+                lambda s, gamma, var, eps: s * gamma / var.sqrt(),
+            "eps is added to the standard deviation. BatchNorm adds it to the variance.":
+                lambda s, gamma, var, eps: s * gamma / (var.sqrt() + eps),
+            "eps is added to the quotient. BatchNorm adds it to the variance.":
+                lambda s, gamma, var, eps: s * gamma / var.sqrt() + eps,
+        },
+        "filters": {
+            "The filters are as they were. What multiplies u goes into them.": lambda w, f, s, beta: w,
+            "The mean's gate is right, but the filters are multiplied by the gate alone.":
+                lambda w, f, s, beta: w * s,
+            "The gate is in the filters twice.": lambda w, f, s, beta: w * f * s,
+            "β is added to the filters. It does not depend on u, so it belongs to the bias.":
+                lambda w, f, s, beta: w * f + beta,
+        },
+        "shift": {
+            "The gate multiplies β as well: it comes after the whole BatchNorm.": lambda s, beta: beta,
+            "β is forgotten. Where u is at its mean, that is what BatchNorm gives.": lambda s, beta: 0 * beta,
+            "β is taken off. It is added.": lambda s, beta: -s * beta,
+        },
+        "centre": {
+            "The gate multiplies the mean's part as well: it comes after the whole BatchNorm.":
+                lambda f, mean, s: f / s * mean,
+            "The gate multiplies the mean's part twice: the factor holds it already.":
+                lambda f, mean, s: f * s * mean,
+            "The mean is forgotten: BatchNorm takes it off before it "
+            "multiplies.": lambda f, mean, s: 0 * mean,
+            "The mean is taken off as it is. It is multiplied by the factor like everything before β.":
+                lambda f, mean, s: mean,
+            "The mean is multiplied by the gate alone. It is multiplied by all that multiplies u.":
+                lambda f, mean, s: s * mean,
+            "The mean's sign is wrong: it is taken off.": lambda f, mean, s: -f * mean,
+        },
+    },
     mistakes={
-        "The gate multiplies β as well: it comes after the whole BatchNorm.":
-            lambda w, mean, var, gamma, beta, s, eps: (
-                fold_all(w, mean, var, gamma, beta, s, eps)[0],
-                beta - s * gamma * mean / (var + eps).sqrt()),
-        "The gate multiplies the mean's part as well: it comes after the whole BatchNorm.":
-            lambda w, mean, var, gamma, beta, s, eps: (
-                fold_all(w, mean, var, gamma, beta, s, eps)[0],
-                s * beta - gamma * mean / (var + eps).sqrt()),
         "The gate is missing.":
             lambda w, mean, var, gamma, beta, s, eps: fold_all(
                 w, mean, var, gamma, beta, torch.ones_like(s), eps),
-        "The mean is forgotten: BatchNorm takes it off before it multiplies.":
+        "The gate is in the bias alone. It multiplies the filters as well.":
             lambda w, mean, var, gamma, beta, s, eps: (
-                fold_all(w, mean, var, gamma, beta, s, eps)[0], s * beta),
-        "The mean is taken off as it is. It is multiplied by the factor like everything before β.":
+                fold_all(w, mean, var, gamma, beta, torch.ones_like(s), eps)[0],
+                fold_all(w, mean, var, gamma, beta, s, eps)[1]),
+        "The gate is in the filters alone. It comes after the whole BatchNorm, so it multiplies the "
+        "bias as well.":
             lambda w, mean, var, gamma, beta, s, eps: (
-                fold_all(w, mean, var, gamma, beta, s, eps)[0], s * beta - mean),
-        "BatchNorm divides by the root of the variance, not by the variance.":
-            lambda w, mean, var, gamma, beta, s, eps: fold_all(
-                w, mean, (var + eps) ** 2, gamma, beta, s, 0.0),
-        "eps is left out. It is small, but with a small variance it counts.":
-            lambda w, mean, var, gamma, beta, s, eps: fold_all(w, mean, var, gamma, beta, s, 0.0),
-        "eps is added to the standard deviation. BatchNorm adds it to the variance.":
-            lambda w, mean, var, gamma, beta, s, eps: fold_all(
-                w, mean, (var.sqrt() + eps) ** 2, gamma, beta, s, 0.0),
-        "The mean's sign is wrong: it is taken off.":
-            lambda w, mean, var, gamma, beta, s, eps: fold_all(w, -mean, var, gamma, beta, s, eps),
+                fold_all(w, mean, var, gamma, beta, s, eps)[0],
+                fold_all(w, mean, var, gamma, beta, torch.ones_like(s), eps)[1]),
+        "The mean is taken off the filters. It is taken off the maps, so it belongs to the bias.":
+            lambda w, mean, var, gamma, beta, s, eps: (
+                (w - mean[:, None, None, None]) * _factor(s, gamma, var, eps)[:, None, None, None], s * beta),
+        "The factors went to the channels that come in, dimension 1. There is one for each filter, "
+        "dimension 0.":
+            lambda w, mean, var, gamma, beta, s, eps: (
+                w * _factor(s, gamma, var, eps)[None, :, None, None] if len(w) == w.shape[1] else w[:0],
+                fold_all(w, mean, var, gamma, beta, s, eps)[1]),
     },
 )  # fmt: skip
 
 
+def _along(
+    s: Tensor,
+    mean: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
+    off: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
+    pattern: Callable[[Tensor], Tensor] = lambda v: v[:1],
+    size: Callable[[Tensor, Tensor], Tensor] = lambda a, spread: a,
+    back: Callable[[Tensor, Tensor], Tensor] = lambda mean, moved: mean + moved,
+) -> Tensor:
+    centred = s - off(s)
+    _, spread, v = torch.linalg.svd(centred, full_matrices=False)
+    chosen = pattern(v)
+    return back(mean(s), size(centred @ chosen.T, spread) @ chosen)
+
+
 def along_one(s: Tensor) -> Tensor:
-    mean = s.mean(dim=0)
-    pattern = torch.linalg.svd(s - mean, full_matrices=False)[2][0]
-    return mean + ((s - mean) @ pattern)[:, None] * pattern
+    return _along(s)
 
 
 def _moving(n: int, c: int) -> Case:
@@ -229,12 +333,46 @@ check_along_one = Exercise(
     solution=along_one,
     cases=[_moving(20, 6), _moving(9, 4), _moving(30, 10)],
     right="One number an image is left of all its gates.",
+    shapes="s (N, C) -> (N, C)",
+    variant=_along,
+    slips={
+        "mean": {
+            "The channels' means are missing: add them again at the end.": lambda s: 0 * s[0],
+            "It is the images' means that are added, dimension 1. It is the channels', over dimension 0.":
+                lambda s: s.mean(dim=1, keepdim=True),
+            "It is the mean of all gates that is added. Each channel has a mean of its own, over "
+            "dimension 0.":
+                lambda s: s.mean(),
+        },
+        "off": {
+            "The means were not taken off first. The first pattern then is mostly the mean itself.":
+                lambda s: 0 * s[0],
+            "Each image's mean is taken off before the patterns are found. It is each channel's, "
+            "dimension 0.":
+                lambda s: s.mean(dim=1, keepdim=True),
+        },
+        "pattern": {
+            "That is the second pattern.": lambda v: v[1:2],
+            "That is the last pattern.": lambda v: v[-1:],
+            "Two patterns are kept. The first alone is asked for.": lambda v: v[:2],
+            "All patterns are kept, so nothing has changed.": lambda v: v,
+        },
+        "size": {
+            "The setting has no size left: it is divided by S[0], or its spread, and not multiplied again.":
+                lambda a, spread: a / spread[0],
+            "The setting is divided by its spread once too often.": lambda a, spread: a / a.std(),
+            "The setting is multiplied by its spread once too often.": lambda a, spread: a * a.std(),
+            "The first pattern's share of the variance is multiplied in. All of the setting is kept.":
+                lambda a, spread: a * spread[0] ** 2 / spread.square().sum(),
+            "The settings have lost their sign.": lambda a, spread: a.abs(),
+        },
+        "back": {
+            "The first pattern is taken off. It should be added.": lambda mean, moved: mean - moved,
+        },
+    },
     mistakes={
-        "The channels' means are missing: add them again at the end.":
-            lambda s: along_one(s) - s.mean(dim=0),
-        "The means were not taken off first. The first pattern then is mostly the mean itself.":
-            lambda s: (s @ torch.linalg.svd(s, full_matrices=False)[2][0])[:, None]
-            * torch.linalg.svd(s, full_matrices=False)[2][0],
+        "The means were not taken off first, and are not added: the first pattern then is mostly the mean.":
+            lambda s: _along(s, off=lambda s: 0 * s[0], mean=lambda s: 0 * s[0]),
         "That is all but the first pattern: what is left of the gates without it.":
             lambda s: s - along_one(s) + s.mean(dim=0),
         "That is the rest, what the first pattern leaves.":
@@ -245,9 +383,15 @@ check_along_one = Exercise(
             lambda s: s.mean(dim=0).expand_as(s),
         "All gates of an image move by the same. A pattern has a number for each channel.":
             lambda s: s.mean(dim=0) + (s - s.mean(dim=0)).mean(dim=1, keepdim=True),
-        "That is the second pattern.":
-            lambda s: s.mean(dim=0)
-            + ((s - s.mean(dim=0)) @ torch.linalg.svd(s - s.mean(dim=0), full_matrices=False)[2][1])[:, None]
-            * torch.linalg.svd(s - s.mean(dim=0), full_matrices=False)[2][1],
+        "The pattern is a column of Vᵀ. It is a row.":
+            lambda s: _first_column(s),
+        "These are the settings alone, one number an image. Each is multiplied by the pattern.":
+            lambda s: (s - s.mean(dim=0)) @ torch.linalg.svd(s - s.mean(dim=0), full_matrices=False)[2][0],
     },
 )  # fmt: skip
+
+
+def _first_column(s: Tensor) -> Tensor:
+    """Along the first column of Vᵀ, as if it were the pattern."""
+    u, spread, v = torch.linalg.svd(s - s.mean(dim=0), full_matrices=False)
+    return s.mean(dim=0) + u[:, :1] * spread[0] * v[:, 0]

@@ -139,6 +139,12 @@ def shown(argument: Any) -> str:
     return repr(argument)
 
 
+def ended(sentence: str) -> str:
+    """The sentence with one full stop, or its question mark."""
+    sentence = sentence.rstrip(". ")
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
 def number(value: float, beside: float | None = None) -> str:
     """A number with as many digits as it takes to tell it from the one beside it, at least four."""
     if value == round(value) and abs(value) < 1e15:

@@ -16,7 +16,7 @@ WORDS = {"N": "image", "C": "channel", "H": "row", "W": "column"}
 
 def probes(evidence: "Evidence") -> str:
     """What the answer depends on and should not, or the other way round; nothing if that is all right."""
-    return _one_place(evidence) or _ignored(evidence) or _mixed(evidence)
+    return _one_place(evidence) or _mixed(evidence) or _left_out(evidence)
 
 
 def chance(evidence: "Evidence") -> str:
@@ -30,25 +30,67 @@ def chance(evidence: "Evidence") -> str:
     )
 
 
-def _ignored(evidence: "Evidence") -> str:
+def ignored(evidence: "Evidence") -> str:
     """An argument that makes no difference."""
     unused = []
     for k, name in enumerate(evidence.check.names()):
         tried = []
         for case, given, wanted in zip(evidence.cases, evidence.given, evidence.wanted, strict=True):
-            other = _other(case, k)
-            if other is None or isinstance(given, Failure):
-                continue
-            ours, theirs = evidence.ask(other), evidence.check.outcome(evidence.check.solution, other)
-            if isinstance(ours, Failure) or isinstance(theirs, Failure) or same(theirs, wanted):
-                continue
-            tried.append(same(ours, given))
+            for other in _others(case, k):
+                difference = _difference(evidence, other, given, wanted)
+                if difference is not None:
+                    tried.append(not difference)
         if tried and all(tried):
             unused.append(name)
     if not unused:
         return ""
     names = " and ".join(unused)
     return f"It does not depend on {names}: with other numbers there it returns the same."
+
+
+def _difference(evidence: "Evidence", other: Case, given: Outcome, wanted: Outcome) -> bool | None:
+    """Whether an answer gives something else for another case; None where it need not, or fails."""
+    theirs = evidence.check.outcome(evidence.check.solution, other)
+    if isinstance(given, Failure) or isinstance(theirs, Failure) or same(theirs, wanted):
+        return None
+    ours = evidence.ask(other)
+    return None if isinstance(ours, Failure) else not same(ours, given)
+
+
+def _left_out(evidence: "Evidence") -> str:
+    """The first or the last along an axis of an argument that makes no difference."""
+    for k, name in enumerate(evidence.check.names()):
+        value = evidence.cases[0][k]
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        for d in range(value.ndim):
+            for end, word in ((0, "first"), (-1, "last")):
+                found = []
+                for case, given, wanted in zip(evidence.cases, evidence.given, evidence.wanted, strict=True):
+                    if case[k].shape[d] > 1:
+                        changed = case[k].clone()
+                        changed.select(d, end).mul_(-0.7).add_(0.3)
+                        other = (*case[:k], changed, *case[k + 1 :])
+                        found.append(_difference(evidence, other, given, wanted))
+                known = [f for f in found if f is not None]
+                if known and not any(known):
+                    axis = f"dimension {d}{letter(evidence.axes.get(name, []), d)}"
+                    return (
+                        f"The {word} of {name} along {axis} makes no difference, and should: does a "
+                        f"loop leave "
+                        "it out, or put the next in its place?"
+                    )
+    return ""
+
+
+def _others(case: Case, k: int) -> list[Case]:
+    """The case with an argument changed everywhere, in one way or two, if that can be done."""
+    value = case[k]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        news = [value + 2, 3 * value + 5] if isinstance(value, int) else [0.9 * value, 0.4 * value]
+        return [(*case[:k], new, *case[k + 1 :]) for new in news]
+    other = _other(case, k)
+    return [] if other is None else [other]
 
 
 def _other(case: Case, k: int) -> Case | None:
@@ -65,10 +107,6 @@ def _other(case: Case, k: int) -> Case | None:
         new[0] = value.min() if new[0] == value.max() else value.max()
     elif isinstance(value, bool):
         new = not value
-    elif isinstance(value, int):
-        new = value + 2
-    elif isinstance(value, float):
-        new = 0.9 * value
     elif isinstance(value, list) and all(isinstance(v, int) for v in value):
         new = [v + 2 for v in value]
     elif isinstance(value, list) and all(isinstance(v, tuple) for v in value):
@@ -170,10 +208,14 @@ def _leading(right: list[bool]) -> int:
 def _word(evidence: "Evidence", d: int, several: bool = False) -> str:
     """What lies along an axis of the result."""
     letters = evidence.axes.get("", [])
-    letter = letters[d] if d < len(letters) else ""
-    if letter in WORDS:
-        return WORDS[letter] + ("s" if several else "")
-    return f"along dimension {d}" + (f" ({letter})" if letter.isalpha() else "")
+    if d < len(letters) and letters[d] in WORDS:
+        return WORDS[letters[d]] + ("s" if several else "")
+    return f"along dimension {d}{letter(letters, d)}"
+
+
+def letter(letters: list[str], d: int) -> str:
+    """An axis' letter in brackets, as far as it has one."""
+    return f" ({letters[d]})" if d < len(letters) and letters[d][0].isalpha() else ""
 
 
 def _some_outside(off: Tensor, slabs: tuple[tuple[int, int], ...]) -> bool:

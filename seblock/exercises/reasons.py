@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from seblock.exercises import known
 from seblock.exercises.outcome import Case, Failure, Outcome, number, same
 
 if TYPE_CHECKING:
@@ -79,23 +80,23 @@ def _split(inside: str) -> list[str]:
 def explain(evidence: Evidence) -> str:
     """What is wrong with an answer that gave numbers, in one to three sentences."""
     from seblock.exercises.forms import form
-    from seblock.exercises.probes import chance, probes
-    from seblock.exercises.relations import relation
+    from seblock.exercises.probes import chance, ignored, probes
+    from seblock.exercises.relations import instead, relation
 
     if said := chance(evidence):
         return said
     first = evidence.right.index(False)
     before = some_right(evidence)
     about = _about(evidence, first)
-    if evidence.check.view is not as_it_is and about:
-        return before + about  # the numbers are marks that we gave; only the exercise knows what they mean
-    if evidence.check.view is not as_it_is and not evidence.axes:
-        return before + _compared(evidence)  # nor do relations between them say anything
-    said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence)
-    said = said or about or probes(evidence)
-    if said and before:
-        return before + said
-    return said or before + _compared(evidence)
+    if evidence.check.view is not as_it_is:  # the numbers are marks that we gave
+        about = about or known.marked(evidence.check, first, evidence.given[first])
+        if about or not evidence.axes:
+            return before + (about or _compared(evidence))
+    said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence, about)
+    said = said or instead(evidence)
+    if not said and (said := ignored(evidence)) and about:
+        said += f" {about}"
+    return before + (said or about or probes(evidence) or _compared(evidence))
 
 
 def _about(evidence: Evidence, first: int) -> str:
@@ -135,8 +136,10 @@ def some_right(evidence: Evidence) -> str:
                 return words.format(told[0])
         if found and len(only) == 1:
             where = evidence.check.where(only[0]).replace("For", "for", 1)
-            if only is right:
+            if only is right and all(isinstance(value, Tensor) for value in only[0]):
                 return f"It is right {where} alone: is one of its sizes written into the code? "
+            if only is right:
+                return f"It is right {where} alone. "
             return f"It is right, but not {where}. "
     return f"It is right in {len(right)} of {len(right) + len(wrong)} cases. "
 
@@ -176,8 +179,8 @@ def _not_finite(evidence: Evidence) -> str:
     return f"{evidence.check.where(case)} {some} {what}."
 
 
-def _parts(evidence: Evidence) -> str:
-    """Which of the results that have names are right, and what is wrong with the others."""
+def _parts(evidence: Evidence, about: str) -> str:
+    """Which of the results that have names are right, and what is wrong with the others, or else `about`."""
     from seblock.exercises.relations import relation
 
     parts = evidence.check.parts
@@ -193,8 +196,8 @@ def _parts(evidence: Evidence) -> str:
             [o if isinstance(o, Failure) else o[k] for o in evidence.wanted],
             evidence.right, evidence.exact,
         )  # fmt: skip
-        told = relation(part, deep=False)
-        if not told and right:
+        told = relation(part)
+        if not told and right and not about:
             first = evidence.right.index(False)
             pair = part.given[first], part.wanted[first]
             if all(isinstance(o, Tensor) and o.numel() == 1 for o in pair):
@@ -203,7 +206,8 @@ def _parts(evidence: Evidence) -> str:
         if told or right:
             said.append(f"{_upper(parts[k])} is wrong{': ' + told[0].lower() + told[1:] if told else '.'}")
     both = f"{_upper(' and '.join(parts[k] for k in right))} is right. " if right else ""
-    return both + " ".join(said)
+    more = f" {about}" if said and about and all(text.endswith("is wrong.") for text in said) else ""
+    return both + " ".join(said) + more
 
 
 def _upper(text: str) -> str:

@@ -73,8 +73,8 @@ INSTEAD: dict[str, Callable[[Tensor], Tensor]] = {
     "{0} / 2": lambda a: a / 2,
     "{0} + 1": lambda a: a + 1,
     "{0} - 1": lambda a: a - 1,
-    "ones": lambda a: torch.ones_like(a),
-    "zeros": lambda a: torch.zeros_like(a),
+    "=all ones": lambda a: torch.ones_like(a),
+    "=all zeros": lambda a: torch.zeros_like(a),
     "the first image of {0}, for all,": lambda a: a[:1].expand_as(a),
     "{0} rounded": lambda a: a.round(),
     "{0} transposed": lambda a: a.mT,
@@ -82,18 +82,30 @@ INSTEAD: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def relation(evidence: "Evidence", deep: bool = True) -> str:
+def relation(evidence: "Evidence") -> str:
     """How what is given is related to what is wanted in every case; nothing if no way is found."""
-    if not evidence.holds(lambda g, w, _: g.shape == w.shape):
+    if not _enough(evidence):
         return ""
-    if not any(g.numel() > 1 for g, _, _ in evidence.pairs()) and len(evidence.pairs()) < 3:
-        return ""  # two numbers may be related by chance
-    return (
-        _factor(evidence)
-        or _by_argument(evidence)
-        or _changed(evidence)
-        or (_instead(evidence) if deep else "")
+    return _constant(evidence) or _factor(evidence) or _by_argument(evidence) or _changed(evidence)
+
+
+def _enough(evidence: "Evidence") -> bool:
+    """Whether there are numbers enough: two may be related by chance."""
+    pairs = evidence.pairs()
+    return all(g.shape == w.shape for g, w, _ in pairs) and (
+        any(g.numel() > 1 for g, _, _ in pairs) or len(pairs) > 2
     )
+
+
+def _constant(evidence: "Evidence") -> str:
+    """One number everywhere, or one result in every case."""
+    pairs = evidence.pairs()
+    one = pairs[0][0].flatten()[:1]
+    if evidence.holds(lambda g, w, _: bool((g == one).all())) and (len(pairs) > 1 or len(pairs[0][1]) > 2):
+        return f"All that comes out is {number(float(one))}."
+    if len(pairs) > 2 and evidence.holds(lambda g, w, _: same(g, pairs[0][0])):
+        return "It returns the same in every case, whatever it is given."
+    return ""
 
 
 def _holds(evidence: "Evidence", claim: Claim) -> bool:
@@ -107,8 +119,6 @@ def _factor(evidence: "Evidence") -> str:
     given, wanted = (torch.cat([t.flatten() for t in ts]) for ts in list(zip(*pairs, strict=True))[:2])
     if len(wanted) < 2 or float(wanted.max() - wanted.min()) < 1e-6 or not given.isfinite().all():
         return ""
-    if given.abs().max() < 1e-9:
-        return "All that comes out is 0."
     factor = float((given @ wanted) / (wanted @ wanted))
     if (
         abs(factor) > 1e-6
@@ -217,9 +227,11 @@ def _changed(evidence: "Evidence") -> str:
     return ""
 
 
-def _instead(evidence: "Evidence") -> str:
+def instead(evidence: "Evidence") -> str:
     """The right result for other arguments."""
     check, names = evidence.check, evidence.check.names()
+    if not _enough(evidence):
+        return ""
 
     def right_for(change: Callable[..., Case]) -> bool:
         def claim(g: Tensor, _: Tensor, case: Case) -> bool:
@@ -242,14 +254,14 @@ def _instead(evidence: "Evidence") -> str:
                 ways[f"the mean of {{0}} along {axis}"] = lambda a, d=d: a.mean(d, keepdim=True).expand_as(a)
                 ways[f"the first of {{0}} along {axis}"] = lambda a, d=d: a.narrow(d, 0, 1).expand_as(a)
         elif isinstance(value, bool):
-            ways = {"not {0}": lambda a: not a, "True": lambda a: True, "False": lambda a: False}
+            ways = {"not {0}": lambda a: not a, "=True": lambda a: True, "=False": lambda a: False}
         elif isinstance(value, int | float):
             ways = {"{0} + 1": lambda a: a + 1, "{0} - 1": lambda a: a - 1, "2 · {0}": lambda a: 2 * a}
             ways |= {
                 "{0} / 2": lambda a: a / 2,
                 "1 - {0}": lambda a: 1 - a,
-                "1": lambda a: 1,
-                "0": lambda a: 0,
+                "=1": lambda a: 1,
+                "=0": lambda a: 0,
             }
             ways |= {"1 / {0}": lambda a: 1 / a, "{0}²": lambda a: a * a, "√{0}": lambda a: a**0.5}
         elif isinstance(value, list):
@@ -263,6 +275,8 @@ def _instead(evidence: "Evidence") -> str:
             continue
         for told, new in ways.items():
             if right_for(put(k, new)):
+                if told[0] == "=":
+                    return f"It does not depend on {name}, and would be right if {name} were {told[1:]}."
                 return f"It would be right for {told.format(name)} in the place of {name}."
     for a, b in itertools.combinations(range(len(names)), 2):
 

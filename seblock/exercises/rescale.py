@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from seblock.exercises.criteria import first_unmet
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import numbers
 from seblock.functional import excite, rescale, squeeze
 from seblock.photos import RED, features, hand_set_gate
 
@@ -18,7 +20,7 @@ def silent_shape() -> tuple[int, int, int, int]:
 
 def _silent(shape: tuple[int, int, int, int]) -> int:
     """Which of the things that are wanted of the shape it lacks, counted from 1; 0 if none."""
-    sizes = tuple(int(size) for size in shape)
+    sizes = tuple(int(size) for size in numbers(shape).flatten())
     if len(sizes) != 4 or min(sizes) < 1:
         raise ValueError(f"expected four sizes of 1 or more, (N, C, H, W), got {sizes}")
     n, c, h, w = sizes
@@ -76,14 +78,19 @@ def _rescale(
     return after(join(u, place(gate(s))))
 
 
+def by_matrix(u: Tensor, s: Tensor) -> Tensor:
+    return (torch.diag_embed(s) @ u.flatten(2)).view_as(u)
+
+
 check_rescale = Exercise(
-    solution=rescale,
+    solution=by_matrix,
     # Where all four sizes are equal a gate on a wrong axis raises no error: its numbers tell.
     cases=[
         *[_gated(0, 4, 4, 4, 4), _gated(1, 2, 8, 5, 3), _gated(2, 1, 3, 3, 3), _gated(3, 3, 2, 3, 2)],
         *[_gated(4, 2, 3, 2, 3), _gated(5, 3, 1, 4, 2), _gated(6, 5, 5, 2, 3)],
     ],
     shapes="u (N, C, H, W), s (N, C) -> (N, C, H, W)",
+    rules=Rules(required=("matmul", "bmm"), forbidden=("mul", "mul_", "multiply", "einsum", "rescale")),
     right="One factor for each channel of each image, the same at every position.",
     kinds={
         "N, C, H and W are all equal": lambda u, s: len(set(u.shape)) == 1,
@@ -160,6 +167,10 @@ check_rescale = Exercise(
     mistakes={
         "Channel c should be multiplied by gate c alone; here every gate meets every channel.":
             lambda u, s: torch.einsum("nchw,nk->nkhw", u, s),
+        "The matrix meets H and W. Lay each image out with a row for each channel first: u.flatten(2).":
+            lambda u, s: torch.diag_embed(s) @ u,
+        "The matrix stands on the right, where it meets W. It belongs on the left of u.flatten(2).":
+            lambda u, s: u @ torch.diag_embed(s),
         "@ adds up over the columns. The gates have to multiply, each its own map: use *.":
             lambda u, s: u @ s,
         "A map is scaled by all gates of its image, one after the other.":

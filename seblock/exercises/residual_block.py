@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Exercise, seeded
+from seblock.exercises.outcome import number
 from seblock.functional import rescale, squeeze
 
 Layer = Callable[[Tensor], Tensor]
@@ -121,6 +123,12 @@ check_block = Exercise(
             lambda x, branch, gate: gate(branch(x)),
         "What is added is the branch, not x: the shortcut brings x itself.":
             lambda x, branch, gate: F.relu(branch(x) + gate(branch(x))),
+        "The gated branch is added to itself. What has to be added is x.":
+            lambda x, branch, gate: F.relu(2 * gate(branch(x))),
+        "The sum is multiplied by gate(x), a map. The gate weighs the branch, before the addition.":
+            lambda x, branch, gate: F.relu(x + branch(x)) * gate(x),
+        "The gated branch is multiplied by x before it is added. It is added as it is.":
+            lambda x, branch, gate: F.relu(x + x * gate(branch(x))),
         "The branch is used twice, and there is no gate.":
             lambda x, branch, gate: F.relu(x + branch(branch(x))),
         "The branch and its gate are used twice, one after the other.":
@@ -145,11 +153,38 @@ def signal_left(place: str, n: int, gate: float, branch: float) -> float:
     return step[place] ** n
 
 
+ONE_BLOCK = {
+    "standard": "a block adds to the signal what the branch makes of it, times the gate",
+    "PRE": "a block adds to the signal what the branch makes of the gated signal",
+    "Identity": "a block adds what the branch makes to the gated signal",
+    "POST": "a block gates the sum of the signal and what the branch makes",
+}
+
+
+def _by_block(result: Any, place: str, n: int, gate: float, branch: float) -> str:
+    """What one block does."""
+    right, given = signal_left(place, n, gate, branch), float(result)
+    return (
+        f"For place = {place!r}, n = {n}, gate = {gate}, branch = {branch} you return "
+        f"{number(given, right)}, "
+        f"expected is {number(right, given)}. There {ONE_BLOCK[place]}: that is times "
+        f"{number(signal_left(place, 1, gate, branch))}, once a block."
+    )
+
+
 check_signal_left = Exercise(
     solution=signal_left,
+    reason=_by_block,
+    kinds={
+        "there is one block": lambda place, n, gate, branch: n == 1,
+        "the place is standard or PRE": lambda place, n, gate, branch: place in ("standard", "PRE"),
+        "the place is Identity or POST": lambda place, n, gate, branch: place in ("Identity", "POST"),
+        "the branches are silent": lambda place, n, gate, branch: branch == 0,
+    },
     cases=[
         *[("standard", 9, 0.5, 0.0), ("standard", 3, 0.5, 0.5), ("PRE", 4, 0.25, 0.1)],
         *[("Identity", 9, 0.5, 0.0), ("Identity", 2, 0.5, 0.7), ("POST", 9, 0.5, 0.0), ("POST", 3, 0.9, 0.2)],
+        *[("PRE", 1, 0.3, 0.4), ("standard", 1, 0.3, 0.4), ("Identity", 1, 0.3, 0.4), ("POST", 1, 0.3, 0.4)],
     ],
     right="What follows the shortcut alone is halved in Identity and POST, and whole in the other two.",
     mistakes={
@@ -164,6 +199,12 @@ check_signal_left = Exercise(
                 (1 + branch) ** n if place in ("standard", "PRE") else signal_left(place, n, gate, branch)),
         "That is what a single block does. Each of the n blocks is given what the last one made.":
             lambda place, n, gate, branch: signal_left(place, 1, gate, branch),
+        "The gate is on the branch in PRE, before it. The shortcut passes whole.":
+            lambda place, n, gate, branch: signal_left("POST" if place == "PRE" else place, n, gate, branch),
+        "Every place gets the standard one's number: `place == \"standard\" or \"PRE\"` is always true.":
+            lambda place, n, gate, branch: signal_left("standard", n, gate, branch),
+        "One block is multiplied by n. n blocks, one after the other, multiply n times.":
+            lambda place, n, gate, branch: n * signal_left(place, 1, gate, branch),
         "n blocks multiply n times. They do not add up.":
             lambda place, n, gate, branch: 1 + n * (signal_left(place, 1, gate, branch) - 1),
         "The branch is left out. Here it is not silent.":
@@ -205,11 +246,32 @@ def _by_price(stages: Stages, budget: int, price: Callable[[int], int], whole: b
 RESNET_50 = [(3, 256), (4, 512), (6, 1024), (3, 2048)]
 
 
+def _prices(result: Any, stages: Stages, reduction: int, budget: int) -> str:
+    """What a block costs in each stage."""
+    prices = ", ".join(f"{n} at {2 * c * c // reduction}" for n, c in sorted(stages, key=lambda s: s[1]))
+    return (
+        f"For stages = {stages}, reduction = {reduction}, budget = {budget} you return "
+        f"{number(float(result))}, "
+        f"expected is {most_blocks(stages, reduction, budget)}. Of these blocks there are {prices} "
+        f"weights each: "
+        "how many can be paid for, the cheapest first?"
+    )
+
+
 check_most_blocks = Exercise(
     solution=most_blocks,
+    reason=_prices,
+    kinds={
+        "the stages come the cheapest first": lambda stages, reduction, budget: (
+            [c for _, c in stages] == sorted(c for _, c in stages)),
+        "nothing of the budget is left over": lambda stages, reduction, budget: budget == 4_608,
+        "the budget pays for all or for none": lambda stages, reduction, budget: (
+            most_blocks(stages, reduction, budget) in (0, sum(n for n, _ in stages))),
+    },
     cases=[
         *[(RESNET_50, 16, 1_000_000), (RESNET_50, 16, 500_000), (RESNET_50, 32, 1_300_000)],
         *[([(2, 64), (5, 32)], 4, 8_000), ([(3, 64), (4, 128)], 4, 200), ([(3, 16), (3, 32)], 4, 10**6)],
+        ([(2, 64), (5, 32), (1, 128)], 4, 4_608),
     ],
     right="The early blocks cost little. Whether they are also the ones worth having is another question.",
     mistakes={
@@ -224,6 +286,20 @@ check_most_blocks = Exercise(
             lambda stages, reduction, budget: _by_price(stages, budget, lambda c: 2 * c // reduction),
         "The reduction is left out: it makes both matrices smaller.":
             lambda stages, reduction, budget: _by_price(stages, budget, lambda c: 2 * c * c),
+        "The stages are taken as they come in the list. The cheapest blocks come first.":
+            lambda stages, reduction, budget: _in_order(stages, reduction, budget),
+        "The budget is spent anew in every stage. What one stage costs is gone for the next.":
+            lambda stages, reduction, budget: sum(
+                min(n, budget // (2 * c * c // reduction)) for n, c in stages),
+        "A stage has only so many blocks: count each of them once.":
+            lambda stages, reduction, budget: budget // min(2 * c * c // reduction for _, c in stages),
+        "That is one block too many: the last one was bought on credit.":
+            lambda stages, reduction, budget: min(
+                most_blocks(stages, reduction, budget) + 1, sum(n for n, _ in stages)),
+        "A block that costs just what is left can still be paid: <=, not <.":
+            lambda stages, reduction, budget: most_blocks(stages, reduction, budget - 1),
+        "That is what all blocks cost, in weights. The task asks how many blocks the budget pays for.":
+            lambda stages, reduction, budget: sum(2 * n * c * c // reduction for n, c in stages),
         "That is what all blocks cost on average. Take the cheap ones first.":
             lambda stages, reduction, budget: min(
                 sum(n for n, _ in stages),
@@ -245,33 +321,77 @@ def _from_the_last(stages: Stages, reduction: int, budget: int) -> int:
     return count
 
 
+def _in_order(stages: Stages, reduction: int, budget: int) -> int:
+    """How many blocks a budget buys, in the order of the list, leaving out what is too dear."""
+    count = 0
+    for n, c in stages:
+        bought = min(n, budget // (2 * c * c // reduction))
+        budget, count = budget - bought * (2 * c * c // reduction), count + bought
+    return count
+
+
 def compensation(b2: float) -> tuple[float, float]:
+    return _compensation(b2)
+
+
+def _compensation(
+    b2: float,
+    gate: Callable[[float], float] = lambda b2: 1 / (1 + math.exp(-b2)),
+    factor: Callable[[float], float] = lambda s: 1 / s,
+    share: Callable[[float], float] = lambda s: 1 - s,
+) -> tuple[float, float]:
+    s = gate(b2)
+    return factor(s), share(s)
+
+
+def _at_the_gate(result: Any, b2: float) -> str:
+    """Where the gate starts, and what has to be undone."""
     s = 1 / (1 + math.exp(-b2))
-    return 1 / s, 1 - s
-
-
-def _at(b2: float) -> float:
-    return 1 / (1 + math.exp(-b2))
+    return (
+        f"At b₂ = {b2} the gate starts at {number(s)}. The factor undoes that, the maps get as much "
+        f"larger, and "
+        f"the slope there is {number(s * (1 - s))}."
+    )
 
 
 check_compensation = Exercise(
     solution=compensation,
     cases=[(0.0,), (2.0,), (-1.5,), (4.0,), (-3.0,)],
+    parts=("the factor of the norm", "the share that arrives"),
+    kinds={"b₂ is 0": lambda b2: b2 == 0},
+    reason=_at_the_gate,
     right="At one half both are moderate: a factor of 2, and half of the news. So the norm is doubled.",
+    variant=_compensation,
+    slips={
+        "gate": {
+            "The sign of b₂ is the wrong way round: σ(b₂) is 1 over 1 + e to the -b₂.":
+                lambda b2: 1 / (1 + math.exp(b2)),
+        },
+        "factor": {
+            "The factor has to undo the gate: 1 / s, not s.": lambda s: s,
+            "2 undoes a gate at one half. This one is at σ(b₂).": lambda s: 2.0,
+            "2 s is 1 at one half, and the factor there is 2: it is 1 / s.": lambda s: 2 * s,
+            "The factor undoes the gate once: 1 / s, not its square.": lambda s: 1 / s**2,
+            "The factor is that of the gate's odds. It is 1 / s, which is 1 + e to the -b₂.":
+                lambda s: (1 - s) / s,
+        },
+        "share": {
+            "The factor is right. What comes back is s (1 - s) of a sum over maps that are 1 / s as large.":
+                lambda s: s * (1 - s),
+            "1 / s is right, and s (1 - s) divided by s leaves 1 - s, not s.": lambda s: s,
+            "The maps are 1 / s times as large: that multiplies the slope, it does not divide it.":
+                lambda s: s**2 * (1 - s),
+            "The share that arrives is divided by s once too often.": lambda s: (1 - s) / s,
+            "The share that arrives is that of a gate at one half, and this one is at σ(b₂).": lambda s: 0.5,
+            "A quarter is the slope at one half. Here it is s (1 - s), and the maps are 1 / s times "
+            "as large.":
+                lambda s: 0.25,
+            "Not all of it arrives: σ comes in between, with the slope s (1 - s).": lambda s: 1.0,
+        },
+    },
     mistakes={
-        "The factor is right. What comes back is s (1 - s) of a sum over maps that are 1 / s as large.":
-            lambda b2: (1 / _at(b2), _at(b2) * (1 - _at(b2))),
-        "The factor has to undo the gate: 1 / s, not s.":
-            lambda b2: (_at(b2), 1 - _at(b2)),
-        "2 undoes a gate at one half. This one is at σ(b₂).":
-            lambda b2: (2.0, 1 - _at(b2)),
-        "That is for a gate at one half: here it is at σ(b₂).":
-            lambda b2: (2.0, 0.5),
-        "1 / s is right, and s (1 - s) divided by s leaves 1 - s, not s.":
-            lambda b2: (1 / _at(b2), _at(b2)),
-        "The factor is that of the gate's odds. It is 1 / s, which is 1 + e to the -b₂.":
-            lambda b2: (math.exp(-b2), 1 - _at(b2)),
-        "The maps are 1 / s times as large: that multiplies the slope, it does not divide it.":
-            lambda b2: (1 / _at(b2), _at(b2) ** 2 * (1 - _at(b2))),
+        "That is for a gate at one half: here it is at σ(b₂).": lambda b2: (2.0, 0.5),
+        "The two are exchanged: the factor of the norm first, then the share that arrives.":
+            lambda b2: compensation(b2)[::-1],
     },
 )  # fmt: skip

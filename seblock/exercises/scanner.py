@@ -1,12 +1,14 @@
 """Exercises of 11_text_scanner."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seblock.exercises.criteria import first_unmet
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number, numbers
 
 
 def exposure(spread: Tensor, wanted: float) -> Tensor:
@@ -21,9 +23,25 @@ def _spreads(seed: int, n: int, wanted: float) -> Case:
     return spread, wanted
 
 
+def _at_the_worst(result: Any, spread: Tensor, wanted: float) -> str:
+    """What comes of the map for which the gate is most wrong."""
+    given, right = torch.as_tensor(result), exposure(spread, wanted)
+    k = int((given - right).abs().argmax())
+    gate, of = float(given[k]), float(spread[k])
+    text = (
+        f"For a map with the spread {number(of)} your gate is {number(gate)}, which makes it "
+        f"{number(gate * of)}"
+    )
+    if of < wanted:
+        return f"{text}. Wanted is {wanted}, and a gate of 1 comes nearest: no gate makes a map stronger."
+    return f"{text}; wanted is {wanted}, and {number(float(right[k]))} makes it so."
+
+
 check_exposure = Exercise(
     solution=exposure,
     cases=[_spreads(0, 8, 0.5), _spreads(1, 5, 0.2), _spreads(2, 6, 1.0)],
+    shapes="spread (C,) -> (C,)",
+    reason=_at_the_worst,
     right="A gate can only turn down: what is paler than wanted passes whole, and stays too pale.",
     mistakes={
         "A gate cannot be larger than 1: what is too faint stays so.":
@@ -36,6 +54,18 @@ check_exposure = Exercise(
             lambda spread, wanted: exposure(spread, wanted) * spread,
         "All maps get the same gate. Each has a spread of its own.":
             lambda spread, wanted: (wanted / spread.mean()).clamp(max=1).expand_as(spread),
+        "`clamp` is at the wrong end, or both cases are exchanged: a gate is 1 at most, max=1.":
+            lambda spread, wanted: torch.where(spread > wanted, 1, wanted / spread),
+        "There is a sigmoid at the end. wanted / spread is the gate itself, as far as it is below 1.":
+            lambda spread, wanted: (wanted / spread).sigmoid(),
+        "The gate is 0 or 1. It may stand anywhere between, so that gate times spread is what is wanted.":
+            lambda spread, wanted: (spread > wanted).float(),
+        "The gate is 1 or 0: a map that is too strong is turned down, not off.":
+            lambda spread, wanted: (spread <= wanted).float(),
+        "All maps get the gate of the strongest one. Each has a spread of its own.":
+            lambda spread, wanted: (wanted / spread.max()).expand_as(spread),
+        "A spread below 1 is cut off here. It is the gate that is 1 at most: clamp the quotient.":
+            lambda spread, wanted: wanted / spread.clamp(min=1),
         "The spread is taken off. A gate multiplies: gate times spread should be what is wanted.":
             lambda spread, wanted: (1 - (spread - wanted)).clamp(0, 1),
         "It is 0 where the maps are too faint. What cannot be made stronger should at least pass.":
@@ -50,7 +80,7 @@ def other_lines(s: Tensor) -> Tensor:
 
 def _where_from(given: Tensor, s: Tensor) -> int:
     """What is wrong with the lines that the gates come from, counted from 1; 0 if nothing."""
-    given = torch.as_tensor(given).to(s)
+    given = numbers(given).to(s)
     if given.shape != s.shape:
         raise ValueError(f"expected gates of shape {tuple(s.shape)}, got {tuple(given.shape)}")
     n = len(s) // 2
@@ -188,6 +218,13 @@ check_paired_interval = Exercise(
             lambda right, own: _unpaired(right, own, lambda a: a.var()),
         "The spreads of both are added, image by image, over 2N images. Subtract first, line by line.":
             lambda right, own: _unpaired(right, own, lambda a: a.var() / 2),
+        "One half of an interval is taken off the other. Subtract the answers first, then take the spread.":
+            lambda right, own: (
+                (right - own).mean(),
+                1.96 * (right.mean(0).std() - own.mean(0).std()) / right.shape[1] ** 0.5,
+            ),
+        "The spread is that of single images. Average a line's two first: then it is that of the lines.":
+            lambda right, own: ((right - own).mean(), 1.96 * (right - own).std() / right.shape[1] ** 0.5),
         "One spread is taken off the other. Subtract the answers first, then take the spread.":
             lambda right, own: (
                 (right - own).mean(), 1.96 * (right.std() - own.std()) / right.shape[1] ** 0.5

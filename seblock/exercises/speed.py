@@ -104,8 +104,22 @@ def share_needed(part: float, wanted: float) -> float:
     return max(0.0, (wanted - 1 + part) / part)
 
 
+def _left_for_it(result: Any, part: float, wanted: float) -> str:
+    """What the rest leaves for the block."""
+    right, left = share_needed(part, wanted), wanted - (1 - part)
+    text = (
+        f"For part = {part}, wanted = {wanted} you return {number(float(result), right)}, expected is "
+        f"{number(right, float(result))}. The rest takes 1 - {part} = {number(1 - part)}"
+    )
+    if left < 0:
+        return f"{text}, more than is wanted, so no block is fast enough."
+    return f"{text}, so {number(left)} of the step is left for a block that took {part}."
+
+
 check_share_needed = Exercise(
     solution=share_needed,
+    reason=_left_for_it,
+    kinds={"no block is fast enough": lambda part, wanted: wanted < 1 - part},
     cases=[(0.1, 0.95), (0.5, 0.75), (0.25, 0.9), (0.1, 0.8), (0.9, 0.3)],
     right="Below 1 - part there is nothing to be had, whatever somebody does to the block.",
     mistakes={
@@ -115,8 +129,17 @@ check_share_needed = Exercise(
             lambda part, wanted: wanted,
         "That is what has to be saved of the block's time, not what is left of it.":
             lambda part, wanted: min(1.0, (1 - wanted) / part),
-        "That is what the step saves, taken off the block's share of 1. Divide by `part` first.":
+        "That is what is left of the whole step for the block. As a share of its own time, divide it "
+        "by `part`.":
             lambda part, wanted: max(0.0, part - (1 - wanted)),
+        "What is left for the block is multiplied by `part`. Divide by it.":
+            lambda part, wanted: max(0.0, (wanted - (1 - part)) * part),
+        "The sign is lost. Where no block is fast enough, return 0.":
+            lambda part, wanted: abs((wanted - (1 - part)) / part),
+        "It is 0 whatever is wanted: is it `max` that keeps a share from falling below 0?":
+            lambda part, wanted: 0.0,
+        "What has to be saved of the block's time is cut off at 0. What is left of it is 1 less that.":
+            lambda part, wanted: max(0.0, (1 - wanted) / part),
         "That is the way there, not back: the step's time for a block of that share.":
             lambda part, wanted: step_left(part, wanted),
         "The rest of the step is left out: it takes 1 - part whatever the block does.":
@@ -135,7 +158,7 @@ FORWARD = {
     1: "Forward, u has to be read, and x̃ to be written: more than one pass.",
     2: "Forward, u is read twice: the term is known only when the whole map has been added up.",
     4: "Forward one too many: the mean of a map and its term are numbers, they are not written as maps.",
-    5: "Forward two too many: the mean of a map and its term are numbers, they are not written as maps.",
+    5: "Forward two too many or more: the mean of a map and its term are numbers, not maps.",
 }
 
 
@@ -144,7 +167,7 @@ BACKWARD = {
     2: "Backward, g is read twice: what the mean passes back is known only when g is added up.",
     4: "That is SE's count: to multiply, the way back needs u as well as g. Does it to add?",
     5: "Backward two too many: no product has to be stored, and u is not needed.",
-    6: "Backward three too many: no product has to be stored, and u is not needed.",
+    6: "Backward three too many or more: no product has to be stored, and u is not needed.",
 }
 """What to say of a wrong number of passes."""
 
@@ -153,9 +176,23 @@ def _counted(forward: int, backward: int) -> Callable[[], tuple[int, int]]:
     return lambda: (forward, backward)
 
 
+def _too_many(result: Any) -> str:
+    """What to say of numbers that nobody expects."""
+    forward, backward = (float(n) for n in result)
+    if forward != int(forward) or backward != int(backward) or min(forward, backward) < 1:
+        return "Passes come whole, and there is more than none either way."
+    return " ".join(
+        text
+        for text in (FORWARD.get(min(int(forward), 5), ""), BACKWARD.get(min(int(backward), 6), ""))
+        if text
+    )
+
+
 check_term_passes = Exercise(
     solution=term_passes,
     cases=[()],
+    parts=("passes forward", "passes backward"),
+    reason=_too_many,
     right="One pass fewer than SE: the way back of a sum needs no map of the forward pass.",
     mistakes={
         " ".join(text for text in (FORWARD.get(f, ""), BACKWARD.get(b, "")) if text): _counted(f, b)

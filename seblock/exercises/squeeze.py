@@ -1,12 +1,16 @@
 """Exercises of 03_squeeze."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.criteria import first_unmet
+from seblock.exercises.errors import Rules
 from seblock.exercises.exercise import Exercise, seeded
+from seblock.exercises.outcome import number, numbers
 from seblock.photos import features
 
 
@@ -27,9 +31,61 @@ def new_z(z: float, share: float, old: float, new: float) -> float:
     return z + share * (new - old)
 
 
+def _new_z(
+    z: float,
+    share: float,
+    old: float,
+    new: float,
+    rest: Callable[[float, float], float] = lambda z, share: z,
+    out: Callable[[float, float, float], float] = lambda z, share, old: share * old,
+    comes: Callable[[float, float], float] = lambda share, new: share * new,
+    whole: Callable[[float], float] = lambda share: 1,
+) -> float:
+    return (rest(z, share) - out(z, share, old) + comes(share, new)) / whole(share)
+
+
+def _hundred(result: Any, z: float, share: float, old: float, new: float) -> str:
+    """The same on a map of a hundred positions."""
+    right = new_z(z, share, old, new)
+    return (
+        f"For z = {z}, share = {share}, old = {old}, new = {new} you return {number(float(result), right)}, "
+        f"expected is {number(right, float(result))}. On a map of 100 positions the sum was "
+        f"{number(100 * z)}; "
+        f"the patch took {number(100 * share * old)} out of it and brought {number(100 * share * new)} in."
+    )
+
+
 check_new_z = Exercise(
     solution=new_z,
-    cases=[(0.06, 1 / 16, 0.06, 2.0), (0.56, 0.25, 0.9, 0.1), (0.3, 0.5, 0.2, 0.6), (1.2, 0.1, 0.0, 3.0)],
+    cases=[
+        *[(0.06, 1 / 16, 0.06, 2.0), (0.56, 0.25, 0.9, 0.1), (0.3, 0.5, 0.2, 0.6), (1.2, 0.1, 0.0, 3.0)],
+        (0.7, 0.2, 0.4, 1.5),
+    ],
+    reason=_hundred,
+    kinds={
+        "the new values are larger than the old ones": lambda z, share, old, new: new > old,
+        "the patch was as the map is on average": lambda z, share, old, new: old == z,
+        "the patch was 0": lambda z, share, old, new: old == 0,
+    },
+    variant=_new_z,
+    slips={
+        "rest": {
+            "The rest of the map is counted by its share, as if z were its mean. z is that of the whole map.":
+                lambda z, share: (1 - share) * z,
+        },
+        "out": {
+            "The old values go out whole. They had only a share in the mean.": lambda z, share, old: old,
+        },
+        "comes": {
+            "The new values come in whole. They have only a share in the mean.": lambda share, new: new,
+            "Nothing new comes in.": lambda share, new: 0,
+        },
+        "whole": {
+            "The sum is divided by the positions outside the patch. The map has as many as before.":
+                lambda share: 1 - share,
+            "The sum is divided by 2. The map has as many positions as before.": lambda share: 2,
+        },
+    },
     right="What is new comes in by its share, and what was there goes out by the same share.",
     mistakes={
         "What was in the patch is still counted: it went out of the mean when the new values came in.":
@@ -44,22 +100,31 @@ check_new_z = Exercise(
             lambda z, share, old, new: z + share * (old - new),
         "The sum is divided by 1 + share, as if the map had grown. It has as many positions as before.":
             lambda z, share, old, new: (z + share * new) / (1 + share),
-        "That is the mean of the positions outside the patch.":
-            lambda z, share, old, new: (z - share * old) / (1 - share),
+        "The change is divided by the share. It has to be multiplied: a small patch moves the mean little.":
+            lambda z, share, old, new: z + (new - old) / share,
+        "The change has lost its sign. Where the new values are smaller, the mean falls.":
+            lambda z, share, old, new: z + share * abs(new - old),
         "The other positions' mean is counted with the wrong share.":
             lambda z, share, old, new: z + (1 - share) * (new - old),
     },
 )  # fmt: skip
 
 
+def by_convolution(u: Tensor) -> Tensor:
+    c, (h, w) = u.shape[1], u.shape[2:]
+    return F.conv2d(u, torch.full((c, 1, h, w), 1 / (h * w)), groups=c).flatten(1)
+
+
 check_squeeze = Exercise(
-    solution=squeeze,
+    solution=by_convolution,
     cases=[
         *[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
         *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4), (9 * seeded((2, 3, 3, 2), seed=5)[0],)],
     ],
     shapes="u (N, C, H, W) -> (N, C)",
-    forbidden=("mean", "nanmean"),
+    rules=Rules(
+        required=("conv2d",), forbidden=("mean", "nanmean", "sum", "avg_pool2d", "adaptive_avg_pool2d")
+    ),
     right="One mean for each channel of each image; where things are is gone.",
     variant=_squeeze,
     slips={
@@ -211,6 +276,9 @@ check_masked_squeeze = Exercise(
             "It is the sum over the valid positions; divide by how many there are.": lambda z, u, mask: z,
             "It is divided by the number of values that are not zero. A valid position may hold a zero.":
                 lambda z, u, mask: z / (u * mask).count_nonzero((2, 3)),
+            "It is divided by how many numbers of the map are not zero. Count the valid positions, "
+            "in the mask.":
+                lambda z, u, mask: z / u.count_nonzero((2, 3)),
             "It is divided by the number of values above zero. Count the valid positions, in the mask.":
                 lambda z, u, mask: z / (u > 0).sum((2, 3)),
             "It is divided by the valid positions of the whole batch. Each image has its own number.":
@@ -274,7 +342,7 @@ def pair() -> Tensor:
 
 def _pair(photos: Tensor) -> int:
     """Which of the things that are wanted of the two photos they lack, counted from 1; 0 if none."""
-    photos = torch.as_tensor(photos).float()
+    photos = numbers(photos).float()
     if photos.ndim != 4 or photos.shape[:2] != (2, 3):
         raise ValueError(f"expected two photos, (2, 3, H, W), got shape {tuple(photos.shape)}")
 

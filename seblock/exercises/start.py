@@ -1,15 +1,35 @@
 """Exercises of 00_start_here."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 from seblock.exercises.exercise import Exercise
+from seblock.exercises.outcome import number
 
 
 def bet(p: float) -> tuple[float, float]:
     return p, 1 - p
 
 
+def _price(result: Any, p: float) -> str:
+    """What these shades cost, and the best ones."""
+
+    def cost(shades: Any) -> float:
+        return sum(q * (1 - a) ** 2 + (1 - q) * a**2 for a, q in zip(shades, (p, 1 - p), strict=True))
+
+    ours, best = cost([float(a) for a in result]), cost((p, 1 - p))
+    return (
+        f"For p = {p} your shades cost {number(ours, best)} on average, and the best {number(best, ours)}: "
+        "a shade a of a digit that a share q of the images wants costs q (1 - a)² + (1 - q) a²."
+    )
+
+
 check_bet = Exercise(
     solution=bet,
     cases=[(0.75,), (0.3,), (1.0,), (0.9,)],
+    parts=("the shade of digit 1", "the shade of digit 2"),
+    reason=_price,
     right="The cheapest bet under squared error is the average of what may be wanted, each by its chance.",
     mistakes={
         "Half of each is the best bet for even chances. Here one digit is wanted more often.":
@@ -31,32 +51,70 @@ check_bet = Exercise(
 
 
 def layers(side: int, patch: int, k: int) -> int:
-    steps, reach = side - patch + 1, k // 2
-    return -(-steps // reach)
+    return _layers(side, patch, k)
+
+
+def _layers(
+    side: int,
+    patch: int,
+    k: int,
+    steps: Callable[[int, int], float] = lambda side, patch: side - patch + 1,
+    reach: Callable[[int], float] = lambda k: k // 2,
+    whole: Callable[[float], float] = math.ceil,
+) -> int:
+    return whole(steps(side, patch) / reach(k))  # type: ignore[return-value]
+
+
+def _steps(result: Any, side: int, patch: int, k: int) -> str:
+    """How the right number comes about."""
+    return (
+        f"For side = {side}, patch = {patch} and k = {k} your function returns {number(float(result))}, "
+        f"expected is {layers(side, patch, k)}. From pixel 0 to the second pixel of the patch it is "
+        f"{side - patch + 1} steps, and a layer of {k} × {k} takes {k // 2} of them."
+    )
 
 
 check_layers = Exercise(
     solution=layers,
     cases=[(20, 4, 3), (40, 4, 3), (20, 4, 5), (20, 4, 7), (20, 6, 7), (31, 5, 9), (24, 2, 11)],
+    reason=_steps,
+    kinds={"the steps can be divided by k // 2": lambda side, patch, k: (side - patch + 1) % (k // 2) == 0},
     right="The puzzle would take seventeen layers. With one SE block, one layer is enough to notice.",
-    mistakes={
-        "That reaches the patch's corner, white with either kind of stripes. It takes a step more.":
-            lambda side, patch, k: -(-(side - patch) // (k // 2)),
-        "The last step is cut short: layers come whole, so round up.":
-            lambda side, patch, k: (side - patch + 1) // (k // 2),
-        "That is for layers of 3 × 3. A layer of k × k sees k // 2 pixels in every direction.":
-            lambda side, patch, k: side - patch + 1,
-        "A window of k pixels reaches k // 2 from its middle, not k.":
-            lambda side, patch, k: -(-(side - patch + 1) // k),
-        "A window of k pixels reaches k // 2 from its middle, not k - 1.":
-            lambda side, patch, k: -(-(side - patch + 1) // (k - 1)),
-        "That goes to the far rim of the patch. The nearest pixel that tells the stripes apart is enough.":
-            lambda side, patch, k: -(-(side - 1) // (k // 2)),
-        "That goes right across the image and past it: count the steps between pixels, not the pixels.":
-            lambda side, patch, k: -(-side // (k // 2)),
-        "Going diagonally costs no more than going straight: a window is square.":
-            lambda side, patch, k: -(-(2 * (side - patch) + 1) // (k // 2)),
-        "That is the number of pixels between the two. The last step leads onto the pixel itself.":
-            lambda side, patch, k: -(-(side - patch - 1) // (k // 2)),
+    variant=_layers,
+    slips={
+        "steps": {
+            "That reaches the patch's corner, white with either kind of stripes. It takes a step more.":
+                lambda side, patch: side - patch,
+            "That goes to the far rim of the patch. The nearest pixel that tells the stripes apart "
+            "is enough.":
+                lambda side, patch: side - 1,
+            "That goes right across the image and past it: count the steps between pixels, not the pixels.":
+                lambda side, patch: side,
+            "Going diagonally costs no more than going straight: a window is square.":
+                lambda side, patch: 2 * (side - patch) + 1,
+            "The diagonal is as long as by Pythagoras. A window is square, so a diagonal step is one step.":
+                lambda side, patch: (side - patch + 1) * math.sqrt(2),
+            "That is the number of pixels between the two. The last step leads onto the pixel itself.":
+                lambda side, patch: side - patch - 1,
+            "That is one step too many, or 1 is added where there is nothing to round up.":
+                lambda side, patch: side - patch + 2,
+            "That goes to the middle of the patch. The nearest pixel that tells the stripes apart is enough.":
+                lambda side, patch: side - 1 - patch / 2,
+        },
+        "reach": {
+            "That is for layers of 3 × 3. A layer of k × k sees k // 2 pixels in every direction.":
+                lambda k: 1,
+            "A window of k pixels reaches k // 2 from its middle, not k.": lambda k: k,
+            "A window of k pixels reaches k // 2 from its middle, not k - 1.": lambda k: k - 1,
+            "A window of k pixels reaches k // 2 from its middle, whole pixels, and not k / 2.":
+                lambda k: k / 2,
+            "The steps are multiplied by what a layer sees. Divide by it.": lambda k: 1 / (k // 2),
+        },
+        "whole": {
+            "The last step is cut short: layers come whole, so round up.": int,
+            "Layers come whole: round up.": lambda x: x,
+            "That is rounded to the nearest number. The last step may be short, and takes a whole layer.":
+                round,
+        },
     },
 )  # fmt: skip
