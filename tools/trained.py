@@ -584,7 +584,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     puzzle_options = commands.add_parser("puzzles")
-    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths, sides, asked; all if none is named")
+    puzzle_options.add_argument("jobs", nargs="*", help="one or more of its tables; all if none is named")
     puzzle_options.add_argument("--seeds", type=int, default=10)
     puzzle_options.add_argument("--processes", type=int, help="at a time; one for each core if not given")
     gate_options = commands.add_parser("gates")
