@@ -30,12 +30,14 @@ from seblock import live
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-WITHOUT = ("16", "glossary")
+WITHOUT = ("15", "16", "glossary")
 """Notebooks that slides are not made of: they are for looking things up."""
 ENDS = ("Exercise",)
 """Headings that begin so: they and what follows are left out."""
 DROPPED = ("The map", "For the curious")
 """Sections whose headings begin so are for those who read alone."""
+LINKS = "*What people ask about this*"
+"""A cell that begins so has links to notebook 15: nothing to look at."""
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 CODE, LINE, WIDE, ROOM, HEADING = 27, 37, 86, 690, 76
 """Pixels of a line of code and of text, letters in a line of text, pixels on a slide and of its heading."""
@@ -258,6 +260,8 @@ def slides_of(cells: list[Cell]) -> list[Slide]:
     heading, prose, answer, skip = "", [], "", False
     for cell in cells[1:]:
         source, tags = cell["source"], cell["metadata"].get("tags", [])
+        if source.startswith(LINKS):
+            continue
         if cell["cell_type"] == "code":
             drawn = any(picture(output) for output in cell["outputs"])
             imports = source.startswith(("import ", "from ")) and not drawn

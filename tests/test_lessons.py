@@ -749,6 +749,7 @@ ANSWERS = {
     "11_text_scanner": "bacc",
     "12_one_dimmer": "bcba",
     "14_speed": "abca",
+    "15_what_people_ask": "cbbc",
 }
 
 

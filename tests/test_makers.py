@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the makers write instead of in seblock/trained, and 60 images to learn from, 100 to be asked."""
     monkeypatch.setattr(makes, "FOLDER", tmp_path)
     monkeypatch.setattr(makes, "LEARNED", 60)
-    monkeypatch.setattr(makes, "ASKED", 100)
+    monkeypatch.setattr(makes, "JUDGED", 100)
     return tmp_path
 
 

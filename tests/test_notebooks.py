@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
-    *(ROOT / name for name in ("docs/setup.md", "hub/README.md", "benchmarks/README.md")),
+    *(ROOT / name for name in ("docs/setup.md", "docs/errata.md", "hub/README.md", "benchmarks/README.md")),
 ]
 TOOL = ROOT / "tools" / "notebooks.py"
 
@@ -51,7 +51,10 @@ Cell = dict[str, Any]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 LOOKED_UP = [path for path in NOTEBOOKS if path.stem in ("16_source_words", "glossary")]
 """Tables to look things up in: Markdown alone, without guesses or exercises."""
-LESSONS = [path for path in NOTEBOOKS if path not in LOOKED_UP]
+SHOWN = [path for path in NOTEBOOKS if path not in LOOKED_UP]
+"""The others show something, and ask for guesses first."""
+LESSONS = [path for path in SHOWN if path.stem != "15_what_people_ask"]
+"""Those that teach in an order, and so have exercises; 15 answers questions in any."""
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 TASK = re.compile(r"^### (\d+)\. (.+) \((●○○|●●○|●●●), (\d+) minutes\)$", re.MULTILINE)
 """An exercise's heading: its number, its name, its weight and its minutes."""
@@ -265,7 +268,7 @@ def test_what_is_looked_up_has_no_code_but_the_setup_cell(path: Path) -> None:
     assert [cell["id"] for _, cell in cells(path, "code")] == ["setup"]
 
 
-@every_lesson
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
 def test_notebook_asks_for_two_guesses_each_answered_by_the_next_cell(path: Path) -> None:
     guesses = [(i, cell) for i, cell in cells(path, "markdown") if "**Guess" in cell["source"]]
     assert len(guesses) >= 2
@@ -578,8 +581,9 @@ def test_output_on_stderr_is_refused(executed: tuple[Path, subprocess.CompletedP
 
 @pytest.fixture
 def fork(tmp_path: Path) -> Path:
-    """The notebooks, the README, pyproject.toml and the tool, alone."""
-    names = ["README.md", "pyproject.toml", "tools/notebooks.py", *(f"notebooks/{p.name}" for p in NOTEBOOKS)]
+    """The notebooks, the README, the errata, pyproject.toml and the tool, alone."""
+    names = ["README.md", "pyproject.toml", "docs/errata.md", "tools/notebooks.py"]
+    names += [f"notebooks/{path.name}" for path in NOTEBOOKS]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -670,6 +674,24 @@ def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
     assert said in line
     assert "\n" not in line
     assert not asked
+
+
+def test_the_errata_say_where_to_report(fork: Path) -> None:
+    errata, told = fork / "docs" / "errata.md", {}
+    give(fork)
+    ours = (ROOT / "docs" / "errata.md").read_text(encoding="utf-8")
+    assert errata.read_text(encoding="utf-8") == ours, "make address"
+    for address in ("https://github.com/a-fork/of.it", "https://git.example.org/it.git", ""):
+        give(fork, address or "https://github.com/OWNER/seblock")
+        text = told[address] = errata.read_text(encoding="utf-8")
+        assert "OWNER" not in text
+        assert text.count("\n## ") == told["https://github.com/a-fork/of.it"].count("\n## ")
+    assert "make address" in told[""]
+    github, elsewhere, _ = told.values()
+    assert "(https://github.com/a-fork/of.it/issues/new/choose)" in github
+    assert "(https://git.example.org/it)" in elsewhere
+    assert "issues/new" not in elsewhere
+    assert "make address" not in github + elsewhere
 
 
 def test_an_address_that_colab_cannot_open_gets_no_badge(fork: Path) -> None:

@@ -33,6 +33,7 @@ REASONS: dict[str, dict[str, str]] = {
         "2.251 %": "the abstract of arXiv 1709.01507",
         "2017": "the contest's year, same place",
         "14": "a notebook's number",
+        "15": "a notebook's number",
         "16": "a notebook's number",
     },
     "06_two_implementations.ipynb": {
@@ -81,7 +82,16 @@ REASONS: dict[str, dict[str, str]] = {
         "30": "epochs of the longest trainings, as notebook 10 has them",
         "64": "channels of the last stage",
     },
-    "glossary.ipynb": {"14": "a notebook's number"},
+    "15_what_people_ask.ipynb": {
+        "95 %": "the usual level of an interval",
+        "95": "of 100 answers, where the guess draws its line",
+        "0.4": "a gate, for example",
+    },
+    "glossary.ipynb": {
+        "14": "a notebook's number",
+        "15": "a notebook's number",
+        "256": "two to the power of eight",
+    },
     "11_text_scanner.ipynb": {
         "2.0": "the licence's version",
         "180": "degrees, as the words have it",
@@ -123,6 +133,10 @@ LEFT_OUT = [
     r"<!--.*?-->",
     r"^#+ [^\n]*$",  # a heading's number
     r"^★[^\n]*$",
+    r"\[[^]]*\]\(https?://[^)]*\)",  # a source's name, an issue's number in it
+    r"^\*What people ask about this\*[^\n]*$",  # headings of notebook 15
+    r"^- \[[^\n]*\]\(#[^\n]*\)$",  # and the list of them
+    r"about \d+ minutes if you read all of it",
     r"(?:Optional, )?\d+ minutes alone, \d+ taught(?:[,;] exercises \d+)?",
     r"\*Optional, [^\n]*?\*",
     r"\*\*\d+\.\*\*",  # an exercise's number

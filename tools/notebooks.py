@@ -2,7 +2,7 @@
 
 python tools/notebooks.py execute [FILES]    without FILES: every notebook in notebooks/
 python tools/notebooks.py address            write the repository's address, which pyproject.toml names, into
-                                             all notebooks and the README
+                                             all notebooks, the README and docs/errata.md
 """
 
 import argparse
@@ -68,6 +68,13 @@ anywidget shows the live figures and needs psygnal; Colab has neither.
 BADGE = "[![Open in Colab]({picture})](https://colab.research.google.com/github/{name}/blob/main/notebooks/{file})"
 BINDER = "[Open in Binder](https://mybinder.org/v2/gh/{name}/main?labpath=notebooks%2F00_start_here.ipynb)"
 MARK = "<!-- badges -->\n\n"
+ERRATA = ROOT / "docs" / "errata.md"
+WHERE = re.compile(r"(?<=<!-- address -->\n)(?:.+\n)+")
+"""The paragraph that says where to report an error."""
+NOWHERE = """
+Nobody has said yet where this copy has its home, so tell whoever gave it to you. Once `make address` has
+written the address, this paragraph says where to report.
+""".lstrip()
 BADGES = re.compile(r"^\[!\[Open in Colab\]\(.*\n\n", re.MULTILINE)
 """A line of badges, and the empty one after it."""
 
@@ -183,6 +190,18 @@ def write_address() -> None:
     text = BADGES.sub("", readme.read_text(encoding="utf-8"))
     assert MARK in text, f"README.md has lost the line {MARK.strip()}"
     readme.write_text(text.replace(MARK, MARK + line), encoding="utf-8", newline="\n")
+    text, found = WHERE.subn(lambda _: where_to_report(), ERRATA.read_text(encoding="utf-8"))
+    assert found == 1, f"{ERRATA.name} has lost the paragraph below <!-- address -->"
+    ERRATA.write_text(text, encoding="utf-8", newline="\n")
+
+
+def where_to_report() -> str:
+    """The paragraph of the errata's page: the address where there is one, and on GitHub its forms."""
+    if address() == PLACEHOLDER:
+        return NOWHERE
+    if address().startswith("https://github.com/"):
+        return f"[Open an issue]({address()}/issues/new/choose) and choose one of its three forms.\n"
+    return f"Report it where the project has its home, [{address()}]({address()}).\n"
 
 
 def main() -> int:

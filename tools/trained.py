@@ -112,9 +112,34 @@ SIDES = {
     ),
 }
 """Painters of larger images, the cue in the far corner."""
-LEARNED, ASKED = 2000, 1000
+LEARNED, JUDGED = 2000, 1000
 """Images that a network of a puzzle learns from, and those that it is asked afterwards."""
 
+
+
+def put_before_relu() -> nn.Sequential:
+    """The painter with SE, each gate between its BatchNorm and its ReLU."""
+    layers = list(puzzles.painter(SE))
+    for relu in (2, 6, 10):
+        layers[relu], layers[relu + 1] = layers[relu + 1], layers[relu]
+    return nn.Sequential(*layers)
+
+
+class HardGate(blocks.SqEx):
+    """The same block, its gates cut off straight at 0 and 1, as MobileNetV3's are."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features, reduction=4)
+        self.nonlin2 = nn.Hardsigmoid()
+
+
+ASKED = {
+    "before the ReLU": Candidate(put_before_relu),
+    "before the ReLU, lower rate": Candidate(put_before_relu, peak=5e-3),
+    "hard sigmoid": Candidate(partial(puzzles.painter, HardGate)),
+    "hard sigmoid, lower rate": Candidate(partial(puzzles.painter, HardGate), peak=5e-3),
+}
+"""Painters that answer what people ask, in notebook 15."""
 SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
 """Painters whose weights of seed 0 are kept."""
 
@@ -123,14 +148,14 @@ SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": 
 def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
-    candidate = (PAINTERS | PATHS | SIDES)[name]
+    candidate = (PAINTERS | PATHS | SIDES | ASKED)[name]
     network = candidate.build()
     network.to(memory_format=FAST)  # type: ignore[call-overload]
     puzzle = puzzles.painting_puzzle(LEARNED, seed, side=candidate.side)
     with torch.enable_grad():
         x = puzzle.x.contiguous(memory_format=FAST)
         learn(network, x, puzzle.target, F.mse_loss, seed, candidate.epochs, candidate.peak)
-    test = puzzles.painting_puzzle(ASKED, seed=0, part="test", side=candidate.side)
+    test = puzzles.painting_puzzle(JUDGED, seed=0, part="test", side=candidate.side)
 
     def right() -> float:
         return round(test.painted(network(test.x)).float().mean().item(), 4)
@@ -183,7 +208,7 @@ def read(name: str, seed: int) -> Row:
     x = puzzle.x.contiguous(memory_format=FAST)
     with torch.enable_grad():
         learn(network, x, puzzle.named, F.cross_entropy, seed, READERS[name].epochs, READERS[name].peak)
-    test = puzzles.painting_puzzle(ASKED, seed=0, part="test")
+    test = puzzles.painting_puzzle(JUDGED, seed=0, part="test")
     answers = network(test.x).argmax(1)
     return {
         "network": name,
@@ -201,7 +226,7 @@ def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> Non
     A row is written as soon as it is there, so that what was trained is kept if this is stopped.
     """
     kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
-    kinds["sides"] = (paint, SIDES)
+    kinds |= {"sides": (paint, SIDES), "asked": (paint, ASKED)}
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for file in jobs or kinds:
             job, names = kinds[file]
@@ -563,7 +588,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     puzzle_options = commands.add_parser("puzzles")
-    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths; all if none is named")
+    puzzle_options.add_argument("jobs", nargs="*", help="one or more of its tables; all if none is named")
     puzzle_options.add_argument("--seeds", type=int, default=10)
     puzzle_options.add_argument("--processes", type=int, help="at a time; one for each core if not given")
     gate_options = commands.add_parser("gates")
