@@ -280,9 +280,11 @@ def test_the_table_of_notebook_14_is_what_the_results_say():
 
 
 def test_notebook_14_shows_the_block_beside_its_fastest_opponents():
-    rows = [row for row in shown.read("block_compiled") if row["passes"] == "forward + backward"]
+    read = {"block": shown.read("block_compiled"), "load": shown.read("block_compiled_2_neighbours")}
+    assert {row["neighbours"] for row in read["load"]} == {"2"}
     for row in shown.shown():
-        if row["table"] == "block" and row["kind"] != "by hand":
+        if row["table"] in read and row["kind"] != "by hand":
+            rows = [r for r in read[row["table"]] if r["passes"] == "forward + backward"]
             beside = [r for r in rows if (r["shape"], r["layout"]) == (row["maps"], row["layout"])]
             compiled = row["kind"] == "compiled"
             rivals = [r for r in beside if r["block"].startswith(("timm", "torchvision", "published"))]
