@@ -2,8 +2,8 @@
 
 Run it after `make bench`: python -m benchmarks.shown. "share" is a time as a share of the fastest eager
 peer's, or of the network's without gates ("step"); "from", "up to": where the noise leaves it. "load" is the
-block beside two busy neighbours, "image by image" the same of an earlier block, which no command measures
-again.
+block alone and beside two busy neighbours, "image by image" the same of an earlier block, which no command
+measures again.
 """
 
 import csv
@@ -45,18 +45,21 @@ def shown() -> list[Row]:
         names = {"table": table, "maps": maps, "layout": layout, "kind": kind}
         found.append(names | kept | {"MB": row.get("MB", ""), "which": which})
 
+    compiled, loads = read("block_compiled"), {"quiet": read("block"), "busy": read("block_2_neighbours")}
     judged = ["×".join(map(str, shape)) for shape in JUDGED]
-    for table, name in {"block": "block_compiled", "load": "block_compiled_2_neighbours"}.items():
-        measured = read(name)
-        for layout, shape in product(LAYOUTS, judged):
-            where = {"shape": shape, "layout": layout, "passes": "forward + backward"}
-            rows = [row for row in measured if where.items() <= row.items()]
-            hand = next(row for row in rows if row["block"] == "FastSELayer")
-            eager = fastest(rows, "block", lambda name: is_peer(name) and "compiled" not in name)
-            other = fastest(rows, "block", lambda name: is_peer(name) and "compiled" in name)
-            add(table, shape, layout, "eager", eager, "to peer", eager["block"])
-            add(table, shape, layout, "by hand", hand, "to peer", hand["block"])
-            add(table, shape, layout, "compiled", other, "to peer", other["block"].split(",")[0])
+    for layout, shape in product(LAYOUTS, judged):
+        where = {"shape": shape, "layout": layout, "passes": "forward + backward"}
+        rows = [row for row in compiled if where.items() <= row.items()]
+        hand = next(row for row in rows if row["block"] == "FastSELayer")
+        eager = fastest(rows, "block", lambda name: is_peer(name) and "compiled" not in name)
+        other = fastest(rows, "block", lambda name: is_peer(name) and "compiled" in name)
+        add("block", shape, layout, "eager", eager, "to peer", eager["block"])
+        add("block", shape, layout, "by hand", hand, "to peer", hand["block"])
+        add("block", shape, layout, "compiled", other, "to peer", other["block"].split(",")[0])
+    for (kind, measured), layout, shape in product(loads.items(), LAYOUTS, judged):
+        where = {"shape": shape, "layout": layout, "passes": "forward + backward", "block": "FastSELayer"}
+        (row,) = (row for row in measured if where.items() <= row.items())
+        add("load", shape, layout, kind, row, "to peer", "FastSELayer")
     for row in read("load"):
         add("image by image", row["shape"], row["layout"], row["neighbours"], row, "to peer", "FastSELayer")
     network = read("network")

@@ -280,17 +280,22 @@ def test_the_table_of_notebook_14_is_what_the_results_say():
 
 
 def test_notebook_14_shows_the_block_beside_its_fastest_opponents():
-    read = {"block": shown.read("block_compiled"), "load": shown.read("block_compiled_2_neighbours")}
-    assert {row["neighbours"] for row in read["load"]} == {"2"}
+    rows = [row for row in shown.read("block_compiled") if row["passes"] == "forward + backward"]
     for row in shown.shown():
-        if row["table"] in read and row["kind"] != "by hand":
-            rows = [r for r in read[row["table"]] if r["passes"] == "forward + backward"]
+        if row["table"] == "block" and row["kind"] != "by hand":
             beside = [r for r in rows if (r["shape"], r["layout"]) == (row["maps"], row["layout"])]
             compiled = row["kind"] == "compiled"
             rivals = [r for r in beside if r["block"].startswith(("timm", "torchvision", "published"))]
             times = [float(r["to peer"]) for r in rivals if r["block"].endswith(", compiled") == compiled]
             assert len(times) == 4
             assert float(row["share"]) == min(times)
+
+
+def test_notebook_14_shows_the_block_alone_and_beside_two_neighbours():
+    assert {row["neighbours"] for row in shown.read("block_2_neighbours")} == {"2"}
+    rows = [row for row in shown.shown() if row["table"] == "load"]
+    assert Counter(row["kind"] for row in rows) == {"quiet": 8, "busy": 8}
+    assert all(float(row["from"]) <= float(row["share"]) <= float(row["up to"]) for row in rows)
 
 
 def test_the_growths_formulas_are_counted_by_hand():
