@@ -191,6 +191,7 @@ bench: $(STAMP) .venv-peers/installed
 	$(IN_PEERS) -m benchmarks.block --judged --allocator tuned
 	$(IN_PEERS) -m benchmarks.block --judged --allocator jemalloc
 	$(IN_PEERS) -m benchmarks.block --judged --compiled --rounds 10
+	$(IN_PEERS) -m benchmarks.block --judged --rounds 15 --neighbours 2
 
 clean:
 	$(PYTHON) -c "import shutil; [shutil.rmtree(d, True) for d in '.venv .venv-colab .venv-peers .venv-hub .mypy_cache .pytest_cache .ruff_cache build seblock.egg-info'.split()]"

@@ -6,5 +6,6 @@ growth     where the block's time comes from: bytes, multiply-adds or parameters
 notebooks  each notebook's time and memory beside one that only imports torch and matplotlib
 classroom  several kernels at once
 
-Each prints one table and writes it to `results/`. The first three want the environment of `make peers`.
+Each prints one table and writes it to `results/`. `block --neighbours 2` measures while two other programs,
+of `neighbours`, keep the cores busy. The first three want the environment of `make peers`.
 """

@@ -2,7 +2,8 @@
 
 One table. "to peer": the time as a share of the fastest eager peer's; "from", "up to": where the noise of
 this run leaves that share; "to floor": the time as a multiple of what `copy_` takes for the bytes that
-must move. `clone` is a copy to fresh memory. A line for each of our blocks in each layout sums up.
+must move. `clone` is a copy to fresh memory. A line for each of our blocks in each layout sums up. With
+`--neighbours 2` two other programs that use PyTorch keep the cores busy while the times are taken.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from benchmarks.blocks import ours, peers
 from benchmarks.command import make_parser, read_options, result_name
 from benchmarks.measure import Row, bytes_moved, compare, interleave, peak_memory, report, seconds
+from benchmarks.neighbours import neighbours
 
 JUDGED = [(32, 256, 56, 56), (32, 512, 28, 28), (32, 64, 56, 56), (32, 1024, 14, 14)]
 SMALL = [(128, 64, 8, 8), (128, 32, 16, 16), (128, 16, 32, 32), (32, 2048, 7, 7)]
@@ -40,8 +42,10 @@ PASSES: dict[str, Callable[[nn.Module, Tensor, Tensor], object]]
 PASSES = {"forward": forward, "forward + backward": both}
 
 
-def table(shape: tuple[int, ...], layout: str, rounds: int, compiled: bool, **to: Any) -> list[Row]:
-    """The rows of one shape and layout; `to` is what the tensors are: device and dtype."""
+def table(
+    shape: tuple[int, ...], layout: str, rounds: int, compiled: bool, busy: int = 0, **to: Any
+) -> list[Row]:
+    """The rows of one shape and layout, beside `busy` neighbours; `to` is the tensors' device and dtype."""
     torch.manual_seed(0)
     u, g, copy = (torch.randn(shape, **to).to(memory_format=LAYOUTS[layout]) for _ in range(3))
     u.requires_grad_()
@@ -57,7 +61,8 @@ def table(shape: tuple[int, ...], layout: str, rounds: int, compiled: bool, **to
     calls["copy", "clone"] = u.detach().clone
     timed = {name: partial(seconds, call, to["device"]) for name, call in calls.items()}
     interleave(timed, rounds=3)  # compiles, and lets the allocator settle
-    measured = interleave(timed, rounds)
+    with neighbours(busy):
+        measured = interleave(timed, rounds)
     copied = median(measured["copy", "copy_"]) / (2 * u.nbytes)  # seconds a byte: u read, the copy written
 
     rows = []
@@ -89,13 +94,15 @@ def main() -> None:
     parser.add_argument("--judged", action="store_true", help="the four large shapes alone")
     parser.add_argument("--compiled", action="store_true", help="each block compiled, too")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--neighbours", type=int, default=0, help="other programs at work (default: 0)")
     options = read_options(parser)
     to = {"device": options.device, "dtype": getattr(torch, options.dtype)}
     rows = []
     for shape, layout in product(JUDGED if options.judged else SMALL + JUDGED, LAYOUTS):
         rounds = options.rounds * (MORE_ROUNDS if shape in SMALL else 1)
-        rows += table(shape, layout, rounds, options.compiled, **to)
-    report(result_name("block", options), rows, allocator=options.allocator, dtype=options.dtype)
+        rows += table(shape, layout, rounds, options.compiled, options.neighbours, **to)
+    settings = {"allocator": options.allocator, "dtype": options.dtype, "neighbours": options.neighbours}
+    report(result_name("block", options), rows, **settings)
     print("\n" + summary(rows))
 
 

@@ -56,7 +56,11 @@ def read_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def result_name(name: str, options: argparse.Namespace) -> str:
-    """The table's name, with the options that are not the usual ones: "block_tuned"."""
+    """The table's name, with the options that are not the usual ones: "block_tuned", "block_2_neighbours"."""
     chosen = [options.allocator, options.device, getattr(options, "dtype", "float32")]
     unusual = [option for option in chosen if option not in ("default", "cpu", "float32")]
-    return "_".join([name, *unusual, *(["compiled"] if getattr(options, "compiled", False) else [])])
+    if getattr(options, "compiled", False):
+        unusual.append("compiled")
+    if busy := getattr(options, "neighbours", 0):
+        unusual.append(f"{busy}_neighbours")
+    return "_".join([name, *unusual])

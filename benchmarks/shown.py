@@ -1,16 +1,18 @@
 """Copy what notebook 14 shows of `results/` into the package, as `seblock/trained/speed.csv`.
 
 Run it after `make bench`: python -m benchmarks.shown. "share" is a time as a share of the fastest eager
-peer's ("block", "load"), or of the network's without gates ("step"); "from", "up to": where the noise leaves
-it.
+peer's, or of the network's without gates ("step"); "from", "up to": where the noise leaves it. "load" is the
+block alone and beside two busy neighbours, "image by image" the same of an earlier block, which no command
+measures again.
 """
 
 import csv
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.block import JUDGED
+from benchmarks.block import JUDGED, LAYOUTS
 from benchmarks.measure import RESULTS
 
 TABLE = Path(__file__).parents[1] / "seblock" / "trained" / "speed.csv"
@@ -43,21 +45,25 @@ def shown() -> list[Row]:
         names = {"table": table, "maps": maps, "layout": layout, "kind": kind}
         found.append(names | kept | {"MB": row.get("MB", ""), "which": which})
 
-    compiled, network = read("block_compiled"), read("network")
+    compiled, loads = read("block_compiled"), {"quiet": read("block"), "busy": read("block_2_neighbours")}
     judged = ["×".join(map(str, shape)) for shape in JUDGED]
-    for layout in ("NCHW", "channels_last"):
-        for shape in judged:
-            where = {"shape": shape, "layout": layout, "passes": "forward + backward"}
-            rows = [row for row in compiled if where.items() <= row.items()]
-            hand = next(row for row in rows if row["block"] == "FastSELayer")
-            eager = fastest(rows, "block", lambda name: is_peer(name) and "compiled" not in name)
-            other = fastest(rows, "block", lambda name: is_peer(name) and "compiled" in name)
-            add("block", shape, layout, "eager", eager, "to peer", eager["block"])
-            add("block", shape, layout, "by hand", hand, "to peer", hand["block"])
-            add("block", shape, layout, "compiled", other, "to peer", other["block"].split(",")[0])
+    for layout, shape in product(LAYOUTS, judged):
+        where = {"shape": shape, "layout": layout, "passes": "forward + backward"}
+        rows = [row for row in compiled if where.items() <= row.items()]
+        hand = next(row for row in rows if row["block"] == "FastSELayer")
+        eager = fastest(rows, "block", lambda name: is_peer(name) and "compiled" not in name)
+        other = fastest(rows, "block", lambda name: is_peer(name) and "compiled" in name)
+        add("block", shape, layout, "eager", eager, "to peer", eager["block"])
+        add("block", shape, layout, "by hand", hand, "to peer", hand["block"])
+        add("block", shape, layout, "compiled", other, "to peer", other["block"].split(",")[0])
+    for (kind, measured), layout, shape in product(loads.items(), LAYOUTS, judged):
+        where = {"shape": shape, "layout": layout, "passes": "forward + backward", "block": "FastSELayer"}
+        (row,) = (row for row in measured if where.items() <= row.items())
+        add("load", shape, layout, kind, row, "to peer", "FastSELayer")
     for row in read("load"):
-        add("load", row["shape"], row["layout"], row["neighbours"], row, "to peer", "FastSELayer")
-    for layout in ("NCHW", "channels_last"):
+        add("image by image", row["shape"], row["layout"], row["neighbours"], row, "to peer", "FastSELayer")
+    network = read("network")
+    for layout in LAYOUTS:
         for name in ("ResNet-20", "ResNet-50"):
             rows = [row for row in network if (row["network"], row["layout"]) == (name, layout)]
             hand = next(row for row in rows if row["gate"] == "FastSELayer")

@@ -143,8 +143,6 @@ class _Block(torch.autograd.Function):
             go_over_maps = _over_any_maps
         elif _maps_are_rows(u) and _maps_are_rows(g):
             go_over_maps = _over_rows
-        elif _images_are_columns(u) and _images_are_columns(g):
-            go_over_maps = _over_columns
         else:
             go_over_maps = _over_product
         grad_s, finish = go_over_maps(g, u)
@@ -184,19 +182,16 @@ def _over_any_maps(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
 
 def _over_rows(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
     """Every map in one piece: all maps at once."""
-    (sums,) = _sum_products([(g.flatten(0, 1)[None], u.flatten(0, 1)[None])])
-    return sums.view(u.shape[:2]), lambda s, shift: _scale_and_shift(g, s.to(u.dtype), shift)
-
-
-def _over_columns(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
-    """Large images in channels_last: image by image."""
-    return _sum_by_bands(g, u), lambda s, shift: torch.addcmul(
-        shift[:, :, None, None], g, s[:, :, None, None]
-    )
+    return _sum_product(g, u), lambda s, shift: _scale_and_shift(g, s.to(u.dtype), shift)
 
 
 def _over_product(g: Tensor, u: Tensor) -> tuple[Tensor, Finish]:
-    """Any other maps: g ⊙ u is stored, and ∂L/∂u takes its memory, as fresh memory costs more than sums."""
+    """Any other maps: g ⊙ u is stored, and ∂L/∂u takes its memory, as fresh memory costs more than sums.
+
+    In channels_last BatchNorm's kernels could add up each image without storing it. But between two calls
+    all threads wait for the last of them, and where other programs keep the cores busy that takes longer
+    than a pass over memory does: few calls on the whole batch are what a shared machine needs.
+    """
     product = u * g
     if product.dtype is torch.float16:  # whose smallest numbers hold sums, but no means
         sums = product.sum((2, 3))
@@ -221,52 +216,26 @@ def _gates(
 
 
 # A BatchNorm in evaluation, with mean 0 and variance 1, is y = w x + b for each channel, and ∂L/∂w = Σ g x.
-# Its CPU kernels are the sums and products needed here, in one pass over memory. In NCHW every map is taken
-# for a channel; in channels_last, where an image's channels lie side by side, each image goes alone.
-
-
-LONG = 4096
-"""How many numbers of a channel in channels_last are added one by one, at most about: more is not exact."""
+# Its CPU kernels are the sums and products needed here, in one pass over memory: every map in NCHW is taken
+# for a channel.
 
 
 def _maps_are_rows(u: Tensor) -> bool:
-    """Whether every map lies in one piece."""
-    return _suits_batch_norm(u) and u.is_contiguous()
-
-
-def _images_are_columns(u: Tensor) -> bool:
-    """Whether u is in channels_last, and its images are large enough to be worth a call each."""
-    return _suits_batch_norm(u) and _channels_last(u) and u[0].numel() >= 150_000
-
-
-def _suits_batch_norm(u: Tensor) -> bool:
-    """Whether BatchNorm's kernels are made for u, and no sum is too long for them to be exact."""
+    """Whether every map lies in one piece, BatchNorm's kernels are made for u, and sum it exactly."""
     exact = 0 < u.shape[2] * u.shape[3] <= 512 * 512
-    made = type(u) in (Tensor, nn.Parameter) and u.device.type == "cpu"
+    made = type(u) in (Tensor, nn.Parameter) and u.device.type == "cpu" and u.is_contiguous()
     return made and u.dtype in (torch.float32, torch.float64) and exact and u.numel() > 0
 
 
-def _channels_last(u: Tensor) -> bool:
-    return u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
-
-
-def _sum_products(images: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """Σ_ij g ⊙ u for each channel of each image g, u: (1, C, H, W) twice -> (C,)."""
-    channels, dtype = images[0][0].shape[1], images[0][0].dtype
-    mean, variance = torch.zeros(channels, dtype=dtype), torch.ones(channels, dtype=dtype)
+def _sum_product(g: Tensor, u: Tensor) -> Tensor:
+    """Σ_ij g ⊙ u: (N, C, H, W) twice -> (N, C)."""
+    channels = len(u) * u.shape[1]
+    mean, variance = torch.zeros(channels, dtype=u.dtype), torch.ones(channels, dtype=u.dtype)
     wanted = [False, True, False]  # the gradient of w alone
-    backward = torch.ops.aten.native_batch_norm_backward
-    return [backward(g, u, None, mean, variance, None, None, False, 0.0, wanted)[1] for g, u in images]
-
-
-def _sum_by_bands(g: Tensor, u: Tensor) -> Tensor:
-    """Σ_ij g ⊙ u in channels_last, (N, C, H, W) twice -> (N, C): of a large image some rows at a time."""
-    images = list(zip(g.split(1), u.split(1), strict=True))
-    rows = -(-LONG // u.shape[3])
-    if u.shape[2] <= rows:
-        return torch.stack(_sum_products(images))
-    bands = [list(zip(a.split(rows, 2), b.split(rows, 2), strict=True)) for a, b in images]
-    return torch.stack([torch.stack(_sum_products(image)).sum(0) for image in bands])
+    sums: Tensor = torch.ops.aten.native_batch_norm_backward(
+        g.flatten(0, 1)[None], u.flatten(0, 1)[None], None, mean, variance, None, None, False, 0.0, wanted
+    )[1]
+    return sums.view(u.shape[:2])
 
 
 def _scale_and_shift(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -279,9 +248,14 @@ def _scale_and_shift(g: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return y.view_as(g)
 
 
+LONG = 4096
+"""How many numbers of a channel in channels_last are added one by one, at most about: more is not exact."""
+
+
 def _mean(u: Tensor) -> Tensor:
     """The mean of each map, (N, C, H, W) -> (N, C), the way that was fastest on a CPU."""
-    if _channels_last(u) and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
+    in_channels_last = u.is_contiguous(memory_format=torch.channels_last) and not u.is_contiguous()
+    if in_channels_last and u.device.type == "cpu" and u.numel() > 0 and u.shape[1] >= 64:
         if u.shape[2] * u.shape[3] <= LONG:
             return F.avg_pool2d(u, u.shape[2:]).flatten(1)
         return F.avg_pool2d(u, (1, u.shape[3])).mean((2, 3))

@@ -6,15 +6,29 @@ The peers themselves are not needed here; how fast anything is is no test's busi
 import asyncio
 import csv
 import sys
+import time
 from collections import Counter
+from contextlib import contextmanager
 from functools import partial
 
 import nbformat
+import psutil
 import pytest
 import torch
 from torch import nn
 
-from benchmarks import block, blocks, classroom, command, growth, measure, network, notebooks, shown
+from benchmarks import (
+    block,
+    blocks,
+    classroom,
+    command,
+    growth,
+    measure,
+    neighbours,
+    network,
+    notebooks,
+    shown,
+)
 from seblock.blocks import SELayer, SqEx
 
 LAYOUTS = pytest.mark.parametrize("layout", block.LAYOUTS.values(), ids=block.LAYOUTS)
@@ -147,6 +161,76 @@ def test_the_large_shapes_are_judged_and_the_others_take_more_rounds(two_peers, 
     assert asked[-1] == "block"
 
 
+def test_neighbours_are_at_work_while_it_is_measured_and_gone_afterwards():
+    with neighbours.neighbours(2) as started:
+        watched = [psutil.Process(one.pid) for one in started]
+        before = [sum(one.cpu_times()[:2]) for one in watched]
+        time.sleep(0.5)
+        assert all(sum(one.cpu_times()[:2]) > b for one, b in zip(watched, before, strict=True))
+    assert not any(one.is_running() for one in watched)
+
+
+def test_neighbours_are_gone_when_the_measurement_fails():
+    started = []
+
+    def fail():
+        with neighbours.neighbours(1) as found:
+            started.extend(found)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [one.poll() is None for one in started] == [False]
+
+
+def test_neighbours_leave_with_the_program_that_started_them_and_too_early_is_an_error():
+    def let_go():
+        with neighbours.neighbours(1) as (one,):
+            one.stdin.close()  # as the system does it for a program that was killed
+            assert one.wait(20) == 0
+
+    with pytest.raises(RuntimeError, match="gone before the end"):
+        let_go()
+
+
+def test_a_neighbour_that_cannot_begin_is_an_error(monkeypatch):
+    monkeypatch.setattr(neighbours, "COMMAND", [sys.executable, "-c", ""])
+    with pytest.raises(RuntimeError, match="did not begin"), neighbours.neighbours(1):
+        raise AssertionError("nothing is measured")
+
+
+def test_the_blocks_are_timed_beside_neighbours_and_only_timed(two_peers, monkeypatch):
+    events = []
+
+    @contextmanager
+    def beside(number):
+        events.append(f"{number} begin")
+        yield
+        events.append("they end")
+
+    monkeypatch.setattr(block, "neighbours", beside)
+    interleave, peak = block.interleave, block.peak_memory
+    monkeypatch.setattr(block, "interleave", lambda *a, **k: events.append("time") or interleave(*a, **k))
+    monkeypatch.setattr(block, "peak_memory", lambda *a: events.append("weigh") or peak(*a))
+    block.table((2, 32, 6, 6), "NCHW", 2, False, 2, device="cpu", dtype=torch.float32)
+    assert events[:5] == ["time", "2 begin", "time", "they end", "weigh"]
+    assert set(events[5:]) == {"weigh"}
+
+
+def test_a_busy_run_has_a_table_of_its_own(results, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["block", "--judged", "--compiled", "--neighbours", "2"])
+    for variable in command.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    asked = []
+    monkeypatch.setattr(block, "table", lambda *given, **_: asked.append(given[-1]) or [{"block": "a"}])
+    monkeypatch.setattr(block, "summary", lambda rows: "")
+    block.main()
+    assert set(asked) == {2}
+    assert "neighbours 2" in capsys.readouterr().out.splitlines()[0]
+    with (results / "block_compiled_2_neighbours.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["neighbours"] for row in csv.DictReader(file)} == {"2"}
+
+
 def test_another_allocator_starts_the_command_again(monkeypatch):
     started = []
     monkeypatch.setattr(command, "environment", lambda allocator: {"MALLOC_MMAP_MAX_": "0"})
@@ -205,6 +289,13 @@ def test_notebook_14_shows_the_block_beside_its_fastest_opponents():
             times = [float(r["to peer"]) for r in rivals if r["block"].endswith(", compiled") == compiled]
             assert len(times) == 4
             assert float(row["share"]) == min(times)
+
+
+def test_notebook_14_shows_the_block_alone_and_beside_two_neighbours():
+    assert {row["neighbours"] for row in shown.read("block_2_neighbours")} == {"2"}
+    rows = [row for row in shown.shown() if row["table"] == "load"]
+    assert Counter(row["kind"] for row in rows) == {"quiet": 8, "busy": 8}
+    assert all(float(row["from"]) <= float(row["share"]) <= float(row["up to"]) for row in rows)
 
 
 def test_the_growths_formulas_are_counted_by_hand():

@@ -116,7 +116,6 @@ LEARNED, JUDGED = 2000, 1000
 """Images that a network of a puzzle learns from, and those that it is asked afterwards."""
 
 
-
 def put_before_relu() -> nn.Sequential:
     """The painter with SE, each gate between its BatchNorm and its ReLU."""
     layers = list(puzzles.painter(SE))

@@ -16,6 +16,7 @@ def compare(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], label: str,
 
     A panel for each layout, a line for each size; a bar shows where the noise leaves a share, if known.
     """
+    rows = [row for row in rows if row["kind"] in kinds]
     layouts = list(dict.fromkeys(row["layout"] for row in rows))
     sizes = list(dict.fromkeys(row["maps"] for row in rows))
     figure, axes = canvas(1, len(layouts), 1.9 + 0.62 * len(sizes), sharex=True, sharey=True)
