@@ -237,3 +237,24 @@ CHANNEL_GATES = (ECA, EffectiveSE, CBAMChannel, CSE)
 """Those that are x̃_c = s_c · u_c whatever their arguments; `GatherExcite` is if it gathers the whole map."""
 OTHERS = (*CHANNEL_GATES, CBAMSpatial, CBAM, SSE, SCSE, GatherExcite, GlobalContext)
 """All of them."""
+
+
+class Reordered(nn.Module):
+    """A gate that meets the channels in another order; they leave in their own: (N, C, H, W) -> (N, C, H, W).
+
+    order: the channel that stands at each place, (C,), each of 0..C − 1 once; else ValueError.
+    """
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, gate: nn.Module, order: Tensor) -> None:
+        super().__init__()
+        if not torch.equal(order.sort().values, torch.arange(len(order))):
+            raise ValueError(f"order must hold each of 0 to {len(order) - 1} once")
+        self.gate = gate
+        self.register_buffer("order", order.clone())
+        self.register_buffer("back", order.argsort())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gate(x[:, self.order])[:, self.back]

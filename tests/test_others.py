@@ -25,6 +25,7 @@ from seblock.others import (
     EffectiveSE,
     GatherExcite,
     GlobalContext,
+    Reordered,
     eca_kernel,
 )
 
@@ -387,3 +388,24 @@ def test_it_takes_se_s_place_in_a_residual_network_and_learns(gate):
     loss = network(torch.randn(4, 3, 16, 16)).square().sum()
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_a_reordered_gate_meets_the_channels_in_the_other_order_and_gives_them_back_in_their_own():
+    order, x = torch.tensor([3, 1, 0, 2]), torch.randn(2, 4, H, W)
+    eca = shaken(ECA(4, 3))
+    expected = torch.empty_like(x)
+    for place, channel in enumerate(order):
+        expected[:, channel] = eca(torch.stack([x[:, c] for c in order], dim=1))[:, place]
+    torch.testing.assert_close(Reordered(eca, order)(x), expected)
+    assert not torch.allclose(eca(x), expected)
+    with pytest.raises(ValueError, match="each of 0 to 3 once"):
+        Reordered(eca, torch.tensor([0, 1, 1, 3]))
+
+
+def test_se_takes_any_order_of_channels_by_reordering_its_weights():
+    order, x, se = torch.randperm(C), torch.randn(2, C, H, W), SELayer(C, 2)
+    other = SELayer(C, 2)
+    with torch.no_grad():
+        other.fc[0].weight.copy_(se.fc[0].weight[:, order])
+        other.fc[2].weight.copy_(se.fc[2].weight[order])
+    torch.testing.assert_close(Reordered(other, order)(x), se(x))

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from seblock import blocks, cifar10, cost, functional, gates, networks, puzzles, train
+from seblock import blocks, cifar10, cost, functional, gates, networks, others, puzzles, train
 from seblock.trained import FOLDER
 
 Row = dict[str, Any]
@@ -112,7 +112,34 @@ SIDES = {
     ),
 }
 """Painters of larger images, the cue in the far corner."""
-SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
+
+
+def shuffled_eca(channels: int) -> nn.Module:
+    """An ECA gate whose neighbours were drawn at random, once, by the seed of the run."""
+    draw = torch.Generator().manual_seed(torch.initial_seed())  # the weights' random numbers stay as they are
+    return others.Reordered(others.ECA(channels), torch.randperm(channels, generator=draw))
+
+
+AFTER = {
+    name: Candidate(partial(puzzles.painter, gate))
+    for name, gate in {
+        "ECA": others.ECA,
+        "ECA, neighbours drawn": shuffled_eca,
+        "effective SE": others.EffectiveSE,
+        "CBAM's channel part": partial(others.CBAMChannel, reduction=4),
+        "CBAM": partial(others.CBAM, reduction=4),
+        "scSE": partial(others.SCSE, reduction=4),
+        "gather-excite": others.GatherExcite,
+        "global context": partial(others.GlobalContext, reduction=4),
+    }.items()
+}
+"""Painters with what came after SE, trained as the first of each of `CONTENDERS` is."""
+SHIPPED = {
+    "ECA": "painter_eca",
+    "plain": "painter_plain",
+    "SE": "painter_se",
+    "wider field, longer": "painter_wider",
+}
 """Painters whose weights of seed 0 are kept."""
 
 
@@ -120,7 +147,7 @@ SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": 
 def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
-    candidate = (PAINTERS | PATHS | SIDES)[name]
+    candidate = (PAINTERS | PATHS | SIDES | AFTER)[name]
     network = candidate.build()
     network.to(memory_format=FAST)  # type: ignore[call-overload]
     puzzle = puzzles.painting_puzzle(2000, seed, side=candidate.side)
@@ -157,11 +184,28 @@ def paint(name: str, seed: int) -> Row:
                 row[f"block {block} at the other cue's mean"] = right()
             with gates.frozen(network, recorded, gate):
                 row[f"block {block} at the mean of all"] = right()
+    if name == "ECA":
+        row["channels shuffled afterwards"] = shuffle_gates(network, right)
     if name not in SIDES:
         del row["side"]
     if seed == 0 and name in SHIPPED:
         save_file(network.state_dict(), FOLDER / f"{SHIPPED[name]}.safetensors")
     return row
+
+
+def shuffle_gates(network: nn.Sequential, right: Callable[[], float], orders: int = 4) -> float:
+    """The mean of what is right when the gates of a trained network meet the channels in other orders."""
+    shares = []
+    for seed in range(orders):
+        draw = torch.Generator().manual_seed(seed)
+        own = {gate: network.get_submodule(gate) for gate in GATES}
+        for gate, module in own.items():
+            order = torch.randperm(len(network[int(gate) - 2].weight), generator=draw)
+            network.set_submodule(gate, others.Reordered(module, order))
+        shares.append(right())
+        for gate, module in own.items():
+            network.set_submodule(gate, module)
+    return round(sum(shares) / orders, 4)
 
 
 GATES = ("3", "7", "11")
@@ -191,13 +235,82 @@ def read(name: str, seed: int) -> Row:
     }
 
 
+SMALL = 12
+"""The width of the *where* puzzle's networks."""
+
+
+def where_painter(
+    gate: networks.Gate = nn.Identity,
+    width: int = SMALL,
+    dilations: Sequence[int] = (1, 1, 1),
+    coordinates: bool = False,
+) -> nn.Sequential:
+    """A painter of the *where* puzzle, which may be told each pixel's place."""
+    painter = puzzles.painter(gate, width, dilations, inputs=4 if coordinates else 2)
+    return nn.Sequential(puzzles.Coordinates(), *painter) if coordinates else painter
+
+
+PLACES: dict[str, Callable[[], nn.Module]] = {
+    "plain": where_painter,
+    "SE": partial(where_painter, SE),
+    "SE, 24 wide": partial(where_painter, SE, width=24),
+    "sSE": partial(where_painter, others.SSE),
+    "scSE": partial(where_painter, partial(others.SCSE, reduction=4)),
+    "SE, coordinates": partial(where_painter, SE, coordinates=True),
+    "CBAM's spatial part": partial(where_painter, others.CBAMSpatial),
+    "CBAM": partial(where_painter, partial(others.CBAM, reduction=4)),
+    "added map": partial(where_painter, puzzles.AddedMap),
+    "wider field": partial(where_painter, dilations=(1, 3, 4)),
+}
+WHERE = {
+    name + suffix: Candidate(build, epochs, peak)
+    for name, build in PLACES.items()
+    for suffix, epochs, peak in (("", 8, 2e-2), (", lower rate", 8, 5e-3), (", longer", 24, 5e-3))
+    if epochs == 8 or name.startswith("SE")
+}
+"""All are trained in the same two ways, the channel gates for longer too."""
+
+
+@torch.no_grad()
+def find_place(name: str, seed: int) -> Row:
+    """Train one painter of the *where* puzzle; what it paints right of 1,000 test images, and its error."""
+    torch.manual_seed(seed)
+    candidate = WHERE[name]
+    network = candidate.build()
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
+    puzzle = puzzles.where_puzzle(1000, seed)
+    with torch.enable_grad():
+        x = puzzle.x.contiguous(memory_format=FAST)
+        learn(network, x, puzzle.target, F.mse_loss, seed, candidate.epochs, candidate.peak)
+    test = puzzles.where_puzzle(1000, seed=0, part="test")
+    output = network(test.x)
+    grey = F.mse_loss((test.target + test.other) / 2, test.target)
+    left, right = test.boxes(output).unbind(1)
+    if seed == 0 and name in ("SE", "CBAM's spatial part"):
+        save_file(network.state_dict(), FOLDER / f"{WHERE_SHIPPED[name]}.safetensors")
+    return {
+        "network": name,
+        "parameters": cost.parameters(network),
+        "epochs": candidate.epochs,
+        "peak": candidate.peak,
+        "seed": seed,
+        "right": round(test.painted(output).float().mean().item(), 4),
+        "error": round((F.mse_loss(output, test.target) / grey).item(), 4),
+        "apart": f"{(left - right).abs().max().item():.1g}",
+    }
+
+
+WHERE_SHIPPED = {"SE": "where_se", "CBAM's spatial part": "where_spatial"}
+"""Painters whose weights of seed 0 are kept."""
+
+
 def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> None:
     """Every painter and reader, or one kind of them, with every seed: those that its table does not have yet.
 
     A row is written as soon as it is there, so that what was trained is kept if this is stopped.
     """
     kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
-    kinds["sides"] = (paint, SIDES)
+    kinds |= {"sides": (paint, SIDES), "after": (paint, AFTER), "where": (find_place, WHERE)}
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for file in jobs or kinds:
             job, names = kinds[file]
@@ -559,7 +672,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     puzzle_options = commands.add_parser("puzzles")
-    puzzle_options.add_argument("jobs", nargs="*", help="painting, reading, paths; all if none is named")
+    puzzle_options.add_argument(
+        "jobs", nargs="*", help="painting, reading, paths, sides, after, where; all if none"
+    )
     puzzle_options.add_argument("--seeds", type=int, default=10)
     puzzle_options.add_argument("--processes", type=int, help="at a time; one for each core if not given")
     gate_options = commands.add_parser("gates")
