@@ -748,6 +748,7 @@ ANSWERS = {
     "10_cifar10": "cb",
     "11_text_scanner": "bacc",
     "12_one_dimmer": "bcba",
+    "13_what_came_after": "cbb",
     "14_speed": "abca",
 }
 

@@ -126,7 +126,6 @@ AFTER = {
         "ECA": others.ECA,
         "ECA, neighbours drawn": shuffled_eca,
         "effective SE": others.EffectiveSE,
-        "CBAM's channel part": partial(others.CBAMChannel, reduction=4),
         "CBAM": partial(others.CBAM, reduction=4),
         "scSE": partial(others.SCSE, reduction=4),
         "gather-excite": others.GatherExcite,
@@ -184,13 +183,22 @@ def paint(name: str, seed: int) -> Row:
                 row[f"block {block} at the other cue's mean"] = right()
             with gates.frozen(network, recorded, gate):
                 row[f"block {block} at the mean of all"] = right()
+    if name in AFTER:
+        grey = F.mse_loss((test.target + test.other) / 2, test.target)
+        row["error"] = round((F.mse_loss(network(test.x), test.target) / grey).item(), 4)
     if name == "ECA":
         row["channels shuffled afterwards"] = shuffle_gates(network, right)
     if name not in SIDES:
         del row["side"]
     if seed == 0 and name in SHIPPED:
-        save_file(network.state_dict(), FOLDER / f"{SHIPPED[name]}.safetensors")
+        keep(network, SHIPPED[name])
     return row
+
+
+def keep(network: nn.Module, name: str) -> None:
+    """Write the weights of a network into seblock/trained, in the usual order in memory."""
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(weights, FOLDER / f"{name}.safetensors")
 
 
 def shuffle_gates(network: nn.Sequential, right: Callable[[], float], orders: int = 4) -> float:
@@ -250,25 +258,27 @@ def where_painter(
     return nn.Sequential(puzzles.Coordinates(), *painter) if coordinates else painter
 
 
-PLACES: dict[str, Callable[[], nn.Module]] = {
+BLIND_TO_BARS: dict[str, Callable[[], nn.Module]] = {
     "plain": where_painter,
-    "SE": partial(where_painter, SE),
     "SE, 24 wide": partial(where_painter, SE, width=24),
     "sSE": partial(where_painter, others.SSE),
     "scSE": partial(where_painter, partial(others.SCSE, reduction=4)),
+}
+"""They paint the same at both places, however they are trained. SE does too, and gets its chances below."""
+FINDERS: dict[str, Callable[[], nn.Module]] = {
+    "SE": partial(where_painter, SE),
     "SE, coordinates": partial(where_painter, SE, coordinates=True),
     "CBAM's spatial part": partial(where_painter, others.CBAMSpatial),
-    "CBAM": partial(where_painter, partial(others.CBAM, reduction=4)),
     "added map": partial(where_painter, puzzles.AddedMap),
     "wider field": partial(where_painter, dilations=(1, 3, 4)),
 }
-WHERE = {
+"""All are trained in the same ways."""
+WHERE = {name: Candidate(build, epochs=8) for name, build in BLIND_TO_BARS.items()} | {
     name + suffix: Candidate(build, epochs, peak)
-    for name, build in PLACES.items()
+    for name, build in FINDERS.items()
     for suffix, epochs, peak in (("", 8, 2e-2), (", lower rate", 8, 5e-3), (", longer", 24, 5e-3))
     if epochs == 8 or name.startswith("SE")
 }
-"""All are trained in the same two ways, the channel gates for longer too."""
 
 
 @torch.no_grad()
@@ -287,7 +297,7 @@ def find_place(name: str, seed: int) -> Row:
     grey = F.mse_loss((test.target + test.other) / 2, test.target)
     left, right = test.boxes(output).unbind(1)
     if seed == 0 and name in ("SE", "CBAM's spatial part"):
-        save_file(network.state_dict(), FOLDER / f"{WHERE_SHIPPED[name]}.safetensors")
+        keep(network, WHERE_SHIPPED[name])
     return {
         "network": name,
         "parameters": cost.parameters(network),
