@@ -350,3 +350,16 @@ def test_coordinates_run_from_minus_one_to_one_and_leave_the_maps():
     assert torch.equal(y[:, :2], x)
     assert y[0, 2].tolist() == [[v] * 3 for v in (-1, -0.5, 0, 0.5, 1)]
     assert y[2, 3].tolist() == [[-1, 0, 1]] * 5
+
+
+@pytest.mark.parametrize(("gate", "sees"), [(nn.Identity, False), (lambda c: SqEx(c, 4), True)])
+def test_coordinates_alone_do_not_show_the_bars_and_with_se_they_do(gate, sees):
+    torch.manual_seed(0)
+    p = puzzles.where_puzzle(16, 0)
+    network = nn.Sequential(puzzles.Coordinates(), *painter(gate, width=8, inputs=4)).double().eval()
+    for weight in network.parameters():
+        nn.init.normal_(weight)
+    x = p.x.double()
+    without = torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], dim=1)
+    changed = (p.boxes(network(x)) - p.boxes(network(without))).abs().max()
+    assert bool(changed > 1e-9) is sees

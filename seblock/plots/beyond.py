@@ -75,7 +75,8 @@ def places(p: Where, rows: Sequence[int], outputs: Mapping[str, Tensor] | None =
         off, other = (float(distance(output, t)[list(rows)].mean().sqrt()) for t in (p.target, p.other))
         told.append(f"{name} is {rounded(off)} from the marked digit and {rounded(other)} from the other")
     sides = [("left", "right")[int(p.marked[n])] for n in rows]
-    return Picture(figure, f"Images whose {' and '.join(sides)} digit is marked. {'; '.join(told)}.")
+    marked = f"{len(rows)} images; marked is the digit on the {', then on the '.join(sides)}."
+    return Picture(figure, f"{marked} {'; '.join(told)}." if told else marked)
 
 
 @styled
