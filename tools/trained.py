@@ -272,12 +272,11 @@ FINDERS: dict[str, Callable[[], nn.Module]] = {
     "added map": partial(where_painter, puzzles.AddedMap),
     "wider field": partial(where_painter, dilations=(1, 3, 4)),
 }
-"""All are trained in the same ways."""
+"""All are trained in the same three ways."""
 WHERE = {name: Candidate(build, epochs=8) for name, build in BLIND_TO_BARS.items()} | {
     name + suffix: Candidate(build, epochs, peak)
     for name, build in FINDERS.items()
     for suffix, epochs, peak in (("", 8, 2e-2), (", lower rate", 8, 5e-3), (", longer", 24, 5e-3))
-    if epochs == 8 or name.startswith("SE")
 }
 
 
