@@ -110,7 +110,9 @@ def pairs(one: Mapping[str, Sequence[float]], ends: tuple[float, float], label: 
         left.plot([0, 1], [100 * x, 100 * y], "o-", color=BLUE, markersize=9, alpha=0.6)
     left.set_xticks([0, 1], [a, b])
     left.set(xlim=(-0.3, 1.3), ylabel=label, xlabel="a line a seed")
-    left.set_ylim(bottom=0)
+    left.set_yscale("log")
+    left.set_yticks([1, 10, 100], ["1", "10", "100"])
+    left.minorticks_off()
     differences = 100 * (np.asarray(second) - np.asarray(first))
     middle, low, high = differences.mean(), 100 * ends[0], 100 * ends[1]
     right.plot(np.linspace(-0.15, 0.15, len(differences)), differences, "o", color=BLUE, ms=9, alpha=0.6)
