@@ -544,6 +544,7 @@ def test_what_13_says_of_the_tables_holds_for_every_row_that_they_have() -> None
         for name in ("ECA", "ECA, neighbours drawn")
     ]
     assert stuck == [[9], [9]]
+    assert sum(share > 0.9 for share in right["gather-excite"]) == 6
     orders = [row["channels shuffled afterwards"] for row in after["ECA"] if row["right"] > 0.9]
     assert max(orders) < 1
     assert sum(share < 0.9 for share in orders) > len(orders) / 2

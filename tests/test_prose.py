@@ -82,6 +82,10 @@ REASONS: dict[str, dict[str, str]] = {
         "30": "epochs of the longest trainings, as notebook 10 has them",
         "64": "channels of the last stage",
     },
+    "13_what_came_after.ipynb": {
+        "1,000": "training images of the where puzzle, as tools/trained.py has them",
+        "2020": "the year of ECA-Net",
+    },
     "glossary.ipynb": {"13": "a notebook's number", "14": "a notebook's number"},
     "11_text_scanner.ipynb": {
         "2.0": "the licence's version",

@@ -32,7 +32,7 @@ def family() -> Picture:
     ax = axes[0, 0]
     lefts, widths = (19.0, 48.0, 72.0), (28.0, 23.0, 28.0)
     for left, question in zip(lefts, QUESTIONS, strict=True):
-        ax.text(left, 0.2, question, fontsize=18, weight="bold", va="center")
+        ax.text(left, 0.2, question, fontsize=16, weight="bold", va="center")
     se, changes = FAMILY["SE"], {}
     for y, (name, answers) in enumerate(FAMILY.items(), start=1):
         ax.text(0, y, name, fontsize=17, va="center", weight="bold" if name == "SE" else "normal")
