@@ -2,6 +2,7 @@
 
 functional  the equations, one function each
 blocks      SELayer, SqEx, ResBlockSqEx, and SE's rivals
+others      what came after: ECA, CBAM, scSE, gather-excite and more
 networks    residual networks that take any channel gate at any placement
 cost        parameters and multiply-adds
 gates       find, record, summarise and change the gates of any network

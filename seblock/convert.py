@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seblock.fast import FastSELayer, Layer, has_hooks, is_linear
 from seblock.gates import cuda_devices, evaluating, is_gate
+from seblock.others import OTHERS
 
 
 class Conversion:
@@ -46,7 +47,8 @@ def to_fast(model: nn.Module) -> Conversion:
     Whether a module is one is tried: given random weights, outputs and all gradients have to agree, in
     training and in evaluation. The new module computes with the very same two layers, so optimisers go on;
     names in the state dict become FastSELayer's, until `undo`. Other gates are known as in `gates.find`,
-    their number of channels guessed from their first parameter. The model is changed in place, and its
+    their number of channels read from `channels` or guessed from their first parameter; those of
+    `seblock.others` are named even where they are no channel gates. The model is changed in place, and its
     modules are called to try them, hooks and observers with them. The new module takes (N, C, H, W) alone.
     """
     done = Conversion(model)
@@ -71,7 +73,7 @@ def to_fast(model: nn.Module) -> Conversion:
                 else:
                     done.replaced[name] = module
                     done._put[name] = (fast_of.setdefault(module, fast), layers)
-            elif any(is_gate(module, like) for like in _guess_maps(module)):
+            elif isinstance(module, OTHERS) or any(is_gate(module, like) for like in _guess_maps(module)):
                 names.append(name)
                 done.left[name] = (
                     "it is no mean, linear, ReLU, linear, sigmoid and product, or can't be tried"

@@ -15,8 +15,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from seblock import others
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.networks import ResidualBlock
+
+ADDING = (ResidualBlock, ResBlockSqEx, others.SCSE, others.GlobalContext)
+"""What adds two maps, or a term to each element of one."""
+RESCALING = (
+    SELayer,  # and CSE with it
+    SqEx,
+    others.ECA,
+    others.EffectiveSE,
+    others.CBAMChannel,
+    others.CBAMSpatial,
+    others.SSE,
+    others.GatherExcite,
+)
+"""What rescales each element once. CBAM holds two of them, and so does SCSE."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,7 @@ class Cost:
     layers: int
     """Multiply-adds of the convolutions and linear layers, the gates' own among them."""
     additions: int
-    """One operation for each element of each residual addition."""
+    """One operation for each element of each residual addition, and of each sum in what came after SE."""
     rescales: int
     """One multiplication for each element that a gate rescales."""
 
@@ -43,8 +58,8 @@ def parameters(module: nn.Module) -> int:
 def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
     """The cost of one pass over an input of shape `size`, such as (1, 3, 224, 224).
 
-    Additions are counted in every `ResidualBlock` and `ResBlockSqEx`, rescales for every `SELayer` and
-    `SqEx` and every other gate of a `ResidualBlock`. The network itself is left alone: a copy without data
+    Additions are counted in whatever is `ADDING`, rescales in whatever is `RESCALING`, and once in every gate
+    of a `ResidualBlock` that holds neither. The network itself is left alone: a copy without data
     (PyTorch's meta device) is what runs, so nothing is computed and little memory needed.
     """
     # Weights become shapes before anything is copied; hooks would see maps without data and stay behind.
@@ -63,12 +78,11 @@ def operations(network: nn.Module, size: tuple[int, ...]) -> Cost:
 
     modules = list(copied.modules())
     placed = {gate for m in modules if isinstance(m, ResidualBlock) for gate in m.gates.values()}
-    within = {part for gate in placed for part in gate.modules() if part is not gate}
     for module in modules:
-        if isinstance(module, ResidualBlock | ResBlockSqEx):
+        if isinstance(module, ADDING):
             count(module, "additions")
-        alone = isinstance(module, SELayer | SqEx) and module not in within
-        if alone or (module in placed and not isinstance(module, nn.Identity)):
+        unknown = module in placed and not any(isinstance(m, RESCALING + ADDING) for m in module.modules())
+        if isinstance(module, RESCALING) or (unknown and not isinstance(module, nn.Identity)):
             count(module, "rescales")
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""The painting puzzle, and the networks that solve it or cannot."""
+"""The painting puzzle, the *where* puzzle, and the networks that solve them or cannot."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seblock.functional import squeeze
 from seblock.networks import Gate
+from seblock.others import CBAMSpatial
 
 
 class Puzzle(NamedTuple):
@@ -49,14 +50,7 @@ def painting_puzzle(
     """
     if side < 20:
         raise ValueError(f"side must be at least 20, got {side}")
-    if part not in ("train", "test"):
-        raise ValueError(f'part must be "train" or "test", got {part!r}')
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    chosen = slice(-300, None) if part == "test" else slice(None, -300)
-    pictures = torch.from_numpy(digits.images[chosen]).float() / 16
-    labels = torch.from_numpy(digits.target[chosen])
+    pictures, labels = _read_digits(part)
     draw = torch.Generator().manual_seed(seed)
 
     x = torch.zeros(images, 3, side, side)
@@ -77,6 +71,80 @@ def painting_puzzle(
     return Puzzle(x, *targets, cue, classes[row, cue], classes[row, 1 - cue])
 
 
+class Where(NamedTuple):
+    """A batch of the *where* puzzle."""
+
+    x: Tensor
+    """Inputs, (N, 2, 20, 28) in 0..1: a digit twice, the bars."""
+    target: Tensor
+    """The digit between the bars, (N, 1, 20, 28)."""
+    other: Tensor
+    """The same digit at its other place, (N, 1, 20, 28)."""
+    marked: Tensor
+    """0: the left digit is between the bars. 1: the right one. (N,)."""
+    corners: Tensor
+    """The upper left pixel of both digits, left and right: row and column, (N, 2, 2)."""
+
+    def painted(self, output: Tensor) -> Tensor:
+        """Which pictures, (N, 1, 20, 28), are nearer to the marked digit than to both in grey: (N,), bool."""
+        return distance(output, self.target) < distance(output, (self.target + self.other) / 2)
+
+    def boxes(self, picture: Tensor) -> Tensor:
+        """The 8×8 pixels of both digits' places: (N, C, 20, 28) -> (N, 2, C, 8, 8)."""
+        cut = [
+            torch.stack([image[:, i : i + 8, j : j + 8] for i, j in pair])
+            for image, pair in zip(picture, self.corners.tolist(), strict=True)
+        ]
+        return torch.stack(cut)
+
+
+GAP = 4
+"""Steps between a digit's 8×8 and the nearest bar: three layers of 3×3 see three."""
+
+
+def where_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train") -> Where:
+    """The same handwritten digit twice, and two bars, above and below one of them, that say which is meant.
+
+    Channel 1 holds the digit, 8×8, in the left and in the right half; channel 2 holds the bars, 1×8, four
+    steps above and below the one that is marked, and as far or farther from the other. Two pixels or more lie
+    between a digit and the border, so that padding tells it nothing. part: "test" draws from the last 300
+    digits of scikit-learn's, "train" from the others. Raises ValueError for another part.
+    """
+    pictures, _ = _read_digits(part)
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.zeros(images, 2, 20, 28)
+    both = torch.zeros(2, images, 1, 20, 28)
+    marked = torch.randint(2, (images,), generator=draw)
+    chosen = torch.randint(len(pictures), (images,), generator=draw)
+    corners = torch.stack(
+        [
+            torch.randint(4, 9, (images, 2), generator=draw),
+            torch.tensor([2, 16]) + torch.randint(3, (images, 2), generator=draw),
+        ],
+        dim=2,
+    )
+    for n in range(images):
+        for place in range(2):
+            i, j = corners[n, place].tolist()
+            both[place, n, 0, i : i + 8, j : j + 8] = pictures[chosen[n]]
+            if place == marked[n]:
+                x[n, 1, [i - GAP, i + 7 + GAP], j : j + 8] = 1
+    x[:, :1] = both.sum(dim=0)
+    row = torch.arange(images)
+    return Where(x, both[marked, row], both[1 - marked, row], marked, corners)
+
+
+def _read_digits(part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
+    """scikit-learn's handwritten digits of one part, (n, 8, 8) in 0..1, and their classes, (n,)."""
+    if part not in ("train", "test"):
+        raise ValueError(f'part must be "train" or "test", got {part!r}')
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = slice(-300, None) if part == "test" else slice(None, -300)
+    return torch.from_numpy(digits.images[chosen]).float() / 16, torch.from_numpy(digits.target[chosen])
+
+
 class AddedTerm(nn.Module):
     """x + f(z), z the means of x's channels, f two Linear layers: what SE multiplies with, added instead."""
 
@@ -89,9 +157,31 @@ class AddedTerm(nn.Module):
         return x + self.f(squeeze(x))[:, :, None, None]
 
 
-def build_layers(gate: Gate, width: int, dilations: Sequence[int]) -> list[nn.Module]:
-    """For each dilation: convolution 3×3, BatchNorm, ReLU, gate. (N, 3, H, W) -> (N, width, H, W)."""
-    inputs, stack = 3, []
+class AddedMap(nn.Module):
+    """x + m, m = f ∗ [mean; maximum over channels], f 7×7: what `CBAMSpatial` multiplies with, added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        spatial = CBAMSpatial(channels)
+        self.f = nn.Sequential(spatial.conv, spatial.norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1))
+
+
+class Coordinates(nn.Module):
+    """Two channels more, the row and the column, from −1 to 1: (N, C, H, W) -> (N, C + 2, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        rows, columns = torch.linspace(-1, 1, height).to(x), torch.linspace(-1, 1, width).to(x)
+        places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        return torch.cat([x, places.expand(len(x), -1, -1, -1)], dim=1)
+
+
+def build_layers(gate: Gate, width: int, dilations: Sequence[int], inputs: int = 3) -> list[nn.Module]:
+    """For each dilation: convolution 3×3, BatchNorm, ReLU, gate. (N, inputs, H, W) -> (N, width, H, W)."""
+    stack: list[nn.Module] = []
     for d in dilations:
         conv = nn.Conv2d(inputs, width, kernel_size=3, padding=d, dilation=d, bias=False)
         stack += [conv, nn.BatchNorm2d(width), nn.ReLU(), gate(width)]
@@ -99,13 +189,16 @@ def build_layers(gate: Gate, width: int, dilations: Sequence[int]) -> list[nn.Mo
     return stack
 
 
-def painter(gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1)) -> nn.Sequential:
+def painter(
+    gate: Gate = nn.Identity, width: int = 24, dilations: Sequence[int] = (1, 1, 1), inputs: int = 3
+) -> nn.Sequential:
     """The network of the painting puzzle: (N, 3, 20, 20) -> (N, 1, 20, 20).
 
+    With inputs = 2 it is the *where* puzzle's, (N, 2, 20, 28) -> (N, 1, 20, 28).
     For each dilation a convolution 3×3, BatchNorm, ReLU, gate; then a 1×1 convolution that paints. Dilations
     (1, 1, 1) see 7×7 pixels, (4, 4, 8) see 33×33 with as many parameters.
     """
-    return nn.Sequential(*build_layers(gate, width, dilations), nn.Conv2d(width, 1, kernel_size=1))
+    return nn.Sequential(*build_layers(gate, width, dilations, inputs), nn.Conv2d(width, 1, kernel_size=1))
 
 
 def reader(gate: Gate = nn.Identity, hidden: int = 0, width: int = 24) -> nn.Sequential:

@@ -299,6 +299,28 @@ NAMED = [
     ),
     ("check_rate", lambda step, steps, peak: peak * (1 - step / steps), "falls all the way"),
     ("check_specificity", lambda s, labels: 1 - split(s, labels), "within"),
+    (
+        "check_ring",
+        lambda z, w: F.conv1d(z[:, None], w[None, None], padding=len(w) // 2)[:, 0].sigmoid(),
+        "zeros",
+    ),
+    (
+        "check_ring",
+        lambda z, w: sum(a * z.roll(d, 1) for d, a in enumerate(w, -(len(w) // 2))).sigmoid(),
+        "turned",
+    ),
+    ("check_dearer_from", lambda height, width, r: math.ceil(r * height * width / 2), "Rounding up"),
+    ("check_dearer_from", lambda height, width, r: r * height * width + 1, "two matrices"),
+    (
+        "check_weighted_squeeze",
+        lambda u, w: torch.einsum("c,ncij->ncij", w, u).mean((2, 3)),
+        "maps themselves",
+    ),
+    (
+        "check_weighted_squeeze",
+        lambda u, w: (u * (u * w[:, None, None]).sum(1, True).sigmoid()).sum((2, 3)),
+        "sigmoid",
+    ),
     ("check_bet", lambda p: (0.5, 0.5), "even chances"),
     ("check_bet", lambda p: (round(p), 1 - round(p)), "bets everything"),
     ("check_layers", lambda side, patch, k: math.ceil((side - patch) / (k // 2)), "corner"),
@@ -417,6 +439,13 @@ RIGHT = [
     ("check_rate", lambda step, steps, peak: (
         peak * 4 * step / steps if 4 * step < steps else peak * (steps - step) * 4 / (3 * steps))),
     ("check_specificity", lambda s, labels: split(s, labels)),
+    ("check_ring", lambda z, w: torch.stack([
+        (w * z[:, [(c + d) % z.shape[1] for d in range(-(len(w) // 2), len(w) // 2 + 1)]]).sum(1)
+        for c in range(z.shape[1])], 1).sigmoid()),
+    ("check_dearer_from", lambda height, width, r: next(
+        c for c in range(1, 10**6) if 2 * c * c > r * c * height * width)),
+    ("check_weighted_squeeze", lambda u, w: F.scaled_dot_product_attention(
+        w.expand(len(u), 1, -1), u.flatten(2).mT, u.flatten(2).mT, scale=1.0)[:, 0]),
     ("check_terms", lambda x, v_c: [F.conv2d(m[None, None], w[None, None])[0, 0] for m, w in zip(x, v_c)]),
     ("check_excite", lambda z, w1, w2: 1 / (1 + (-(w2 @ F.relu(w1 @ z.T))).exp().T)),
     ("check_parameters", lambda c, r, bias=False: float(2 * c * (c // r) + (c // r + c if bias else 0))),

@@ -520,6 +520,36 @@ def test_what_09_says_of_the_tables_holds_for_every_row_that_they_have() -> None
     assert interval.high < 0.06
 
 
+def test_what_13_says_of_the_tables_holds_for_every_row_that_they_have() -> None:
+    where, after = (trained.group(trained.table(name), "network") for name in ("where", "after"))
+    right = {name: [row["right"] for row in rows] for name, rows in (where | after).items()}
+    for name in ("plain", "SE", "SE, lower rate", "SE, longer", "SE, 24 wide", "sSE", "scSE"):
+        assert max(right[name]) == 0, name
+        assert max(row["apart"] for row in where[name]) < 1e-5
+    for name in ("SE, coordinates", "SE, coordinates, lower rate"):
+        assert max(right[name]) < 0.1, name
+    for name in ("CBAM's spatial part", "wider field", "wider field, lower rate"):
+        assert min(right[name]) > 0.9, name
+    for name in ("SE, coordinates, longer", "added map"):
+        assert min(right[name]) < 0.9 < max(right[name]), name
+    assert where["SE, coordinates, longer"][0]["epochs"] == 3 * where["SE"][0]["epochs"]
+    assert where["wider field"][0]["parameters"] == where["plain"][0]["parameters"]
+    assert where["added map"][0]["parameters"] == where["CBAM's spatial part"][0]["parameters"]
+    errors = [[row["error"] for row in after[name]] for name in ("ECA, neighbours drawn", "ECA")]
+    interval = stats.ttest_rel(*errors).confidence_interval()
+    assert interval.low < 0 < interval.high
+    assert interval.high - interval.low < 0.01
+    stuck = [
+        [row["seed"] for row in after[name] if row["right"] < 0.9]
+        for name in ("ECA", "ECA, neighbours drawn")
+    ]
+    assert stuck == [[9], [9]]
+    assert sum(share > 0.9 for share in right["gather-excite"]) == 6
+    orders = [row["channels shuffled afterwards"] for row in after["ECA"] if row["right"] > 0.9]
+    assert max(orders) < 1
+    assert sum(share < 0.9 for share in orders) > len(orders) / 2
+
+
 def test_a_window_with_gaps_cannot_tell_the_stripes_apart_everywhere() -> None:
     """The numbers of 09: what a pixel sees along rows and columns, by steps that stay in the image."""
     place = torch.arange(20)
@@ -748,6 +778,7 @@ ANSWERS = {
     "10_cifar10": "cb",
     "11_text_scanner": "bacc",
     "12_one_dimmer": "bcba",
+    "13_what_came_after": "cbb",
     "14_speed": "abca",
     "15_what_people_ask": "cbbc",
 }

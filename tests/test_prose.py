@@ -32,6 +32,7 @@ REASONS: dict[str, dict[str, str]] = {
     "00_start_here.ipynb": {
         "2.251 %": "the abstract of arXiv 1709.01507",
         "2017": "the contest's year, same place",
+        "13": "a notebook's number",
         "14": "a notebook's number",
         "15": "a notebook's number",
         "16": "a notebook's number",
@@ -82,12 +83,17 @@ REASONS: dict[str, dict[str, str]] = {
         "30": "epochs of the longest trainings, as notebook 10 has them",
         "64": "channels of the last stage",
     },
+    "13_what_came_after.ipynb": {
+        "1,000": "training images of the where puzzle, as tools/trained.py has them",
+        "2020": "the year of ECA-Net",
+    },
     "15_what_people_ask.ipynb": {
         "95 %": "the usual level of an interval",
         "95": "of 100 answers, where the guess draws its line",
         "0.4": "a gate, for example",
     },
     "glossary.ipynb": {
+        "13": "a notebook's number",
         "14": "a notebook's number",
         "15": "a notebook's number",
         "256": "two to the power of eight",

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from seblock import cost, puzzles
+from seblock import cost, others, puzzles
 from seblock.blocks import ConstantGate, SqEx
 from seblock.puzzles import painter
 
@@ -238,3 +238,128 @@ def test_the_larger_head_has_about_as_many_parameters_as_the_gates() -> None:
     headed = cost.parameters(puzzles.reader(hidden=32))
     assert headed <= gated
     assert gated - headed < 20
+
+
+@pytest.fixture(scope="module", params=["train", "test"])
+def where_to_paint(request):
+    return request.param, puzzles.where_puzzle(300, seed=3, part=request.param)
+
+
+def test_a_where_puzzle_has_the_promised_shapes_and_range(where_to_paint):
+    _, p = where_to_paint
+    assert p.x.shape == (300, 2, 20, 28)
+    assert p.target.shape == p.other.shape == (300, 1, 20, 28)
+    assert torch.equal(p.x[:, :1], p.target + p.other)
+    assert (p.target * p.other).max() == 0
+    assert (p.x.min(), p.x.max()) == (0, 1)
+    assert 110 < p.marked.sum() < 190  # four standard deviations
+
+
+def test_both_places_hold_the_same_digit_of_the_part(where_to_paint, where):
+    part, p = where_to_paint
+    for boxes, corners in zip(p.boxes(p.x[:, :1]), p.corners.tolist(), strict=True):
+        left, right = boxes[:, 0]
+        assert torch.equal(left, right)
+        places = where[(left * 16).round().to(torch.uint8).numpy().tobytes()]
+        assert any((place >= 1797 - 300) == (part == "test") for place in places)
+        assert corners[0][1] + 8 + 3 <= corners[1][1]
+    rows = torch.arange(300)
+    inside = p.boxes(p.target).flatten(2).sum(2)
+    assert inside[rows, p.marked].min() > 0
+    assert inside[rows, 1 - p.marked].max() == 0
+
+
+def test_bars_lie_four_steps_above_and_below_the_marked_digit_and_no_nearer_to_the_other(where_to_paint):
+    _, p = where_to_paint
+    for x, marked, corners in zip(p.x, p.marked, p.corners, strict=True):
+        bars = x[1].nonzero()
+        for place in range(2):
+            top, left = corners[place].tolist()
+            down = torch.stack([top - bars[:, 0], bars[:, 0] - top - 7, torch.zeros(len(bars))]).amax(0)
+            across = torch.stack([left - bars[:, 1], bars[:, 1] - left - 7, torch.zeros(len(bars))]).amax(0)
+            steps = torch.maximum(down, across)
+            assert steps.min() >= 4
+            if place == marked:
+                assert len(bars) == 16
+                assert steps.max() == 4
+    tops, lefts = p.corners.unbind(2)
+    assert (tops.min(), tops.max()) == (4, 8)  # four pixels to the upper border, and four to the lower one
+    assert (lefts.min(), lefts[:, 1].max()) == (2, 18)  # and two on either side
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_seed_repeats_its_where_puzzle_and_the_places_say_nothing_about_the_bars(part):
+    state = torch.get_rng_state()
+    first, again, another = (puzzles.where_puzzle(600, seed, part) for seed in (5, 5, 6))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.x, another.x)
+    assert torch.equal(torch.get_rng_state(), state)
+    corners = first.corners.flatten(1).double()
+    means = [corners[first.marked == side].mean(0) for side in (0, 1)]
+    assert (means[0] - means[1]).abs().max() < 4 * (
+        2 / 300
+    ) ** 0.5 * 1.42  # a place has at most this deviation
+    with pytest.raises(ValueError, match='part must be "train" or "test"'):
+        puzzles.where_puzzle(2, 0, "tset")
+
+
+def test_a_picture_is_right_if_it_is_nearer_to_the_marked_digit_than_to_grey(where_to_paint):
+    _, p = where_to_paint
+    assert p.painted(p.target).all()
+    assert not p.painted((p.target + p.other) / 2).any()
+    assert not p.painted(p.other).any()
+    assert p.painted(0.76 * p.target + 0.24 * p.other).all()
+    assert not p.painted(0.74 * p.target + 0.26 * p.other).any()
+
+
+@pytest.mark.parametrize(
+    ("gate", "sees"),
+    [
+        (nn.Identity, False),
+        (lambda c: SqEx(c, 4), False),
+        (others.ECA, False),
+        (others.EffectiveSE, False),
+        (others.SSE, False),
+        (others.SCSE, False),
+        (others.CBAMSpatial, True),
+        (lambda c: others.CBAM(c, 4), True),
+        (puzzles.AddedMap, True),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_equal_digits_get_equal_paint_unless_something_sees_the_bars(gate, sees, training):
+    torch.manual_seed(0)
+    network, p = painter(gate, width=8, inputs=2).double().train(training), puzzles.where_puzzle(16, 0)
+    for weight in network.parameters():
+        nn.init.normal_(weight)
+    left, right = p.boxes(network(p.x.double())).unbind(1)
+    assert bool((left - right).abs().max() > 1e-9) is sees
+
+
+def test_an_added_map_is_what_the_spatial_gate_multiplies_with():
+    torch.manual_seed(0)
+    added, gate, x = puzzles.AddedMap(8).eval(), others.CBAMSpatial(8).eval(), torch.randn(2, 8, 9, 7)
+    assert cost.parameters(added) == cost.parameters(gate)
+    added.f[0].load_state_dict(gate.conv.state_dict())
+    torch.testing.assert_close(gate(x), x * (added(x) - x).sigmoid())
+
+
+def test_coordinates_run_from_minus_one_to_one_and_leave_the_maps():
+    x = torch.randn(3, 2, 5, 3)
+    y = puzzles.Coordinates()(x)
+    assert torch.equal(y[:, :2], x)
+    assert y[0, 2].tolist() == [[v] * 3 for v in (-1, -0.5, 0, 0.5, 1)]
+    assert y[2, 3].tolist() == [[-1, 0, 1]] * 5
+
+
+@pytest.mark.parametrize(("gate", "sees"), [(nn.Identity, False), (lambda c: SqEx(c, 4), True)])
+def test_coordinates_alone_do_not_show_the_bars_and_with_se_they_do(gate, sees):
+    torch.manual_seed(0)
+    p = puzzles.where_puzzle(16, 0)
+    network = nn.Sequential(puzzles.Coordinates(), *painter(gate, width=8, inputs=4)).double().eval()
+    for weight in network.parameters():
+        nn.init.normal_(weight)
+    x = p.x.double()
+    without = torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], dim=1)
+    changed = (p.boxes(network(x)) - p.boxes(network(without))).abs().max()
+    assert bool(changed > 1e-9) is sees

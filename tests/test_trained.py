@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from seblock import blocks, cifar10, functional, gates, networks, puzzles, trained
+from seblock import blocks, cifar10, functional, gates, networks, others, puzzles, trained
 
 ROOT = Path(__file__).parents[1]
 SE = partial(blocks.SqEx, reduction=4)
 PAINTERS = {
     "painter_plain": ("plain", puzzles.painter),
     "painter_se": ("SE", partial(puzzles.painter, SE)),
+    "painter_eca": ("ECA", partial(puzzles.painter, others.ECA)),
     "painter_wider": ("wider field, longer", partial(puzzles.painter, dilations=(3, 6, 9))),
 }
 
@@ -28,7 +29,8 @@ def test_all_together_have_at_most_16_megabytes() -> None:
 @pytest.mark.parametrize("name", PAINTERS)
 def test_a_shipped_painter_paints_as_the_table_says(name: str) -> None:
     label, build = PAINTERS[name]
-    (row,) = (r for r in trained.table("painting") if r["network"] == label and r["seed"] == 0)
+    rows = trained.table("painting") + trained.table("after")
+    (row,) = (r for r in rows if r["network"] == label and r["seed"] == 0)
     test = puzzles.painting_puzzle(1000, 0, "test")
     with torch.no_grad():
         output = trained.load(build(), name)(test.x)
@@ -37,7 +39,24 @@ def test_a_shipped_painter_paints_as_the_table_says(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "networks_", "runs"), [("painting", 14, 10), ("reading", 4, 10), ("sides", 2, 4)]
+    ("weights", "label", "gate"),
+    [("where_se", "SE", SE), ("where_spatial", "CBAM's spatial part", others.CBAMSpatial)],
+)
+def test_a_shipped_painter_of_places_paints_as_the_table_says(weights: str, label: str, gate) -> None:
+    (row,) = (r for r in trained.table("where") if r["network"] == label and r["seed"] == 0)
+    test = puzzles.where_puzzle(1000, 0, "test")
+    network = trained.load(puzzles.painter(gate, width=12, inputs=2), weights)
+    with torch.no_grad():
+        output = network(test.x)
+    grey = (test.target + test.other) / 2
+    own, half = (((output - t) ** 2).sum((1, 2, 3)) for t in (test.target, grey))
+    assert (own < half).double().mean().item() == pytest.approx(row["right"], abs=0.003)
+    assert row["parameters"] == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "networks_", "runs"),
+    [("painting", 14, 10), ("reading", 4, 10), ("sides", 2, 4), ("where", 19, 10), ("after", 7, 10)],
 )
 def test_every_network_of_a_puzzle_has_its_seeds_without_a_gap(name: str, networks_: int, runs: int) -> None:
     """Up to ten; those that are missing can be trained by `python tools/trained.py puzzles`."""

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from seblock import blocks, cifar10, cost, functional, gates, networks, puzzles, train
+from seblock import blocks, cifar10, cost, functional, gates, networks, others, puzzles, train
 from seblock.trained import FOLDER
 
 Row = dict[str, Any]
@@ -139,7 +139,33 @@ ASKED = {
     "hard sigmoid, lower rate": Candidate(partial(puzzles.painter, HardGate), peak=5e-3),
 }
 """Painters that answer what people ask, in notebook 15."""
-SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": "painter_wider"}
+
+
+def shuffled_eca(channels: int) -> nn.Module:
+    """An ECA gate whose neighbours were drawn at random, once, by the seed of the run."""
+    draw = torch.Generator().manual_seed(torch.initial_seed())  # the weights' random numbers stay as they are
+    return others.Reordered(others.ECA(channels), torch.randperm(channels, generator=draw))
+
+
+AFTER = {
+    name: Candidate(partial(puzzles.painter, gate))
+    for name, gate in {
+        "ECA": others.ECA,
+        "ECA, neighbours drawn": shuffled_eca,
+        "effective SE": others.EffectiveSE,
+        "CBAM": partial(others.CBAM, reduction=4),
+        "scSE": partial(others.SCSE, reduction=4),
+        "gather-excite": others.GatherExcite,
+        "global context": partial(others.GlobalContext, reduction=4),
+    }.items()
+}
+"""Painters with what came after SE, trained as the first of each of `CONTENDERS` is."""
+SHIPPED = {
+    "ECA": "painter_eca",
+    "plain": "painter_plain",
+    "SE": "painter_se",
+    "wider field, longer": "painter_wider",
+}
 """Painters whose weights of seed 0 are kept."""
 
 
@@ -147,7 +173,7 @@ SHIPPED = {"plain": "painter_plain", "SE": "painter_se", "wider field, longer": 
 def paint(name: str, seed: int) -> Row:
     """Train one painter; what share of 1,000 test images it paints right, with its own gates and others."""
     torch.manual_seed(seed)
-    candidate = (PAINTERS | PATHS | SIDES | ASKED)[name]
+    candidate = (PAINTERS | PATHS | SIDES | ASKED | AFTER)[name]
     network = candidate.build()
     network.to(memory_format=FAST)  # type: ignore[call-overload]
     puzzle = puzzles.painting_puzzle(LEARNED, seed, side=candidate.side)
@@ -184,12 +210,37 @@ def paint(name: str, seed: int) -> Row:
                 row[f"block {block} at the other cue's mean"] = right()
             with gates.frozen(network, recorded, gate):
                 row[f"block {block} at the mean of all"] = right()
+    if name in AFTER:
+        grey = F.mse_loss((test.target + test.other) / 2, test.target)
+        row["error"] = round((F.mse_loss(network(test.x), test.target) / grey).item(), 4)
+    if name == "ECA":
+        row["channels shuffled afterwards"] = shuffle_gates(network, right)
     if name not in SIDES:
         del row["side"]
     if seed == 0 and name in SHIPPED:
-        held = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-        save_file(held, FOLDER / f"{SHIPPED[name]}.safetensors")
+        keep(network, SHIPPED[name])
     return row
+
+
+def keep(network: nn.Module, name: str) -> None:
+    """Write the weights of a network into seblock/trained, in the usual order in memory."""
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(weights, FOLDER / f"{name}.safetensors")
+
+
+def shuffle_gates(network: nn.Sequential, right: Callable[[], float], orders: int = 4) -> float:
+    """The mean of what is right when the gates of a trained network meet the channels in other orders."""
+    shares = []
+    for seed in range(orders):
+        draw = torch.Generator().manual_seed(seed)
+        own = {gate: network.get_submodule(gate) for gate in GATES}
+        for gate, module in own.items():
+            order = torch.randperm(len(network[int(gate) - 2].weight), generator=draw)
+            network.set_submodule(gate, others.Reordered(module, order))
+        shares.append(right())
+        for gate, module in own.items():
+            network.set_submodule(gate, module)
+    return round(sum(shares) / orders, 4)
 
 
 GATES = ("3", "7", "11")
@@ -219,6 +270,76 @@ def read(name: str, seed: int) -> Row:
     }
 
 
+SMALL = 12
+"""The width of the *where* puzzle's networks."""
+
+
+def where_painter(
+    gate: networks.Gate = nn.Identity,
+    width: int = SMALL,
+    dilations: Sequence[int] = (1, 1, 1),
+    coordinates: bool = False,
+) -> nn.Sequential:
+    """A painter of the *where* puzzle, which may be told each pixel's place."""
+    painter = puzzles.painter(gate, width, dilations, inputs=4 if coordinates else 2)
+    return nn.Sequential(puzzles.Coordinates(), *painter) if coordinates else painter
+
+
+BLIND_TO_BARS: dict[str, Callable[[], nn.Module]] = {
+    "plain": where_painter,
+    "SE, 24 wide": partial(where_painter, SE, width=24),
+    "sSE": partial(where_painter, others.SSE),
+    "scSE": partial(where_painter, partial(others.SCSE, reduction=4)),
+}
+"""They paint the same at both places, however they are trained. SE does too, and gets its chances below."""
+FINDERS: dict[str, Callable[[], nn.Module]] = {
+    "SE": partial(where_painter, SE),
+    "SE, coordinates": partial(where_painter, SE, coordinates=True),
+    "CBAM's spatial part": partial(where_painter, others.CBAMSpatial),
+    "added map": partial(where_painter, puzzles.AddedMap),
+    "wider field": partial(where_painter, dilations=(1, 3, 4)),
+}
+"""All are trained in the same three ways."""
+WHERE = {name: Candidate(build, epochs=8) for name, build in BLIND_TO_BARS.items()} | {
+    name + suffix: Candidate(build, epochs, peak)
+    for name, build in FINDERS.items()
+    for suffix, epochs, peak in (("", 8, 2e-2), (", lower rate", 8, 5e-3), (", longer", 24, 5e-3))
+}
+
+
+@torch.no_grad()
+def find_place(name: str, seed: int) -> Row:
+    """Train one painter of the *where* puzzle; what it paints right of 1,000 test images, and its error."""
+    torch.manual_seed(seed)
+    candidate = WHERE[name]
+    network = candidate.build()
+    network.to(memory_format=FAST)  # type: ignore[call-overload]
+    puzzle = puzzles.where_puzzle(1000, seed)
+    with torch.enable_grad():
+        x = puzzle.x.contiguous(memory_format=FAST)
+        learn(network, x, puzzle.target, F.mse_loss, seed, candidate.epochs, candidate.peak)
+    test = puzzles.where_puzzle(1000, seed=0, part="test")
+    output = network(test.x)
+    grey = F.mse_loss((test.target + test.other) / 2, test.target)
+    left, right = test.boxes(output).unbind(1)
+    if seed == 0 and name in ("SE", "CBAM's spatial part"):
+        keep(network, WHERE_SHIPPED[name])
+    return {
+        "network": name,
+        "parameters": cost.parameters(network),
+        "epochs": candidate.epochs,
+        "peak": candidate.peak,
+        "seed": seed,
+        "right": round(test.painted(output).float().mean().item(), 4),
+        "error": round((F.mse_loss(output, test.target) / grey).item(), 4),
+        "apart": f"{(left - right).abs().max().item():.1g}",
+    }
+
+
+WHERE_SHIPPED = {"SE": "where_se", "CBAM's spatial part": "where_spatial"}
+"""Painters whose weights of seed 0 are kept."""
+
+
 def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> None:
     """Every painter and reader, or one kind of them, with every seed: those that its table does not have yet.
 
@@ -226,6 +347,7 @@ def train_puzzles(jobs: Sequence[str], seeds: int, processes: int | None) -> Non
     """
     kinds = {"painting": (paint, PAINTERS), "reading": (read, READERS), "paths": (paint, PATHS)}
     kinds |= {"sides": (paint, SIDES), "asked": (paint, ASKED)}
+    kinds |= {"after": (paint, AFTER), "where": (find_place, WHERE)}
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for file in jobs or kinds:
             job, names = kinds[file]

@@ -12,12 +12,20 @@ import timm
 import torch
 import torchvision
 from captum.attr import DeepLift, IntegratedGradients
-from timm.layers import EcaModule, GlobalContext, LayerScale2d, RmsNorm2d, SEModule
+from timm.layers import (
+    EcaModule,
+    EffectiveSEModule,
+    GatherExcite,
+    GlobalContext,
+    LayerScale2d,
+    RmsNorm2d,
+    SEModule,
+)
 from timm.layers.cbam import CbamModule
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
-from seblock import cifar10, networks, photos, trained
+from seblock import cifar10, networks, others, photos, trained
 from seblock.blocks import SELayer
 from seblock.convert import to_fast
 from seblock.gates import clamped, find, frozen, record
@@ -226,3 +234,64 @@ def test_attributions_of_an_se_network_add_up_by_integrated_gradients(cuts):
         gaps.append(float((added - expected).abs().max()))
     assert expected.abs().min() > 1
     assert gaps[1] < 0.03 < 0.1 < gaps[0]
+
+
+# Ours, timm's, and timm's name for each part of ours. Gather-excite with parameters is not compared: in timm
+# 1.0.31 it raises TypeError when it is built, as does the form with 1×1 convolutions.
+OTHERS = {
+    "ECA, 64 channels": (lambda: others.ECA(64), lambda: EcaModule(64), {}),
+    "ECA, 256 channels": (lambda: others.ECA(256), lambda: EcaModule(256), {}),
+    "ECA, 2048 channels": (lambda: others.ECA(2048), lambda: EcaModule(2048), {}),
+    "effective SE": (lambda: others.EffectiveSE(16), lambda: EffectiveSEModule(16), {}),
+    "CBAM": (
+        lambda: others.CBAM(32),
+        lambda: CbamModule(32),
+        {"channel.fc.0": "channel.fc1", "channel.fc.2": "channel.fc2"}
+        | {"spatial.conv": "spatial.conv.conv", "spatial.norm": "spatial.conv.bn"},
+    ),
+    "gather-excite": (lambda: others.GatherExcite(16), lambda: GatherExcite(16, use_mlp=False), {}),
+    "gather-excite, extent 4": (
+        lambda: others.GatherExcite(16, 4),
+        lambda: GatherExcite(16, extent=4, use_mlp=False),
+        {},
+    ),
+    "global context": (
+        lambda: others.GlobalContext(32),
+        lambda: GlobalContext(32, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16),
+        {"attend": "conv_attn", "fc.0": "mlp_add.fc1", "fc.1": "mlp_add.norm", "fc.3": "mlp_add.fc2"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("training", [True, False])
+def test_what_came_after_is_timm_s_on_the_same_weights(name, training):
+    make, make_theirs, names = OTHERS[name]
+    ours, theirs = make().double(), make_theirs().double()
+    state = {}
+    for key, value in ours.state_dict().items():
+        module, _, parameter = key.rpartition(".")
+        state[f"{names.get(module, module)}.{parameter}"] = value + 0.3 * torch.rand(value.shape)
+    theirs.load_state_dict(
+        {key: state[key].to(value.dtype).view_as(value) for key, value in theirs.state_dict().items()}
+    )
+    assert len(state) == len(theirs.state_dict())
+    ours.load_state_dict(
+        {
+            key: new.view_as(old)
+            for (key, old), new in zip(ours.state_dict().items(), state.values(), strict=True)
+        }
+    )
+    for module in theirs.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = 1e-5  # as in the published code; timm has 1e-6
+    channels = make().channels
+    x, g = torch.randn(2, 3, channels, 9, 7, dtype=torch.double)
+    results = []
+    for gate in (ours.train(training), theirs.train(training)):
+        u = x.clone().requires_grad_()
+        y = gate(u)
+        gradients = torch.autograd.grad(y, [u, *gate.parameters()], g)
+        results.append((y, *(gradient.flatten() for gradient in gradients)))
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(results[0][0], x, atol=1e-2)

@@ -1,5 +1,6 @@
 """The checks that the notebooks call, one file a notebook: `exercises.check_squeeze(my_squeeze)`."""
 
+from seblock.exercises.beyond import check_dearer_from, check_ring, check_weighted_squeeze
 from seblock.exercises.cifar10 import check_difference, check_rate, check_seeds_needed
 from seblock.exercises.context import check_cues, check_means_by_cue, check_runs_needed, check_view
 from seblock.exercises.convolution import (
@@ -59,6 +60,7 @@ __all__ = [
     "check_colour_and_pattern",
     "check_compensation",
     "check_cues",
+    "check_dearer_from",
     "check_difference",
     "check_dusk_filters",
     "check_excite",
@@ -83,6 +85,7 @@ __all__ = [
     "check_parameters",
     "check_rate",
     "check_rescale",
+    "check_ring",
     "check_runs_needed",
     "check_seeds_needed",
     "check_share_needed",
@@ -99,6 +102,7 @@ __all__ = [
     "check_true_convolution",
     "check_view",
     "check_waking_bias",
+    "check_weighted_squeeze",
     "progress",
     "reset_progress",
 ]

@@ -29,6 +29,7 @@ NOTEBOOKS = {
     "10 CIFAR-10": "cifar10",
     "11 text scanner": "scanner",
     "12 one dimmer?": "one_dimmer",
+    "13 what came after?": "beyond",
     "14 speed": "speed",
 }
 """The notebooks in their order, and the module of `seblock.exercises` that holds the exercises of each."""

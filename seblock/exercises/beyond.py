@@ -1,0 +1,179 @@
+"""Exercises of 13_what_came_after."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seblock.exercises.exercise import Case, Exercise, seeded
+
+
+def ring(z: Tensor, w: Tensor) -> Tensor:
+    reach = len(w) // 2
+    return sum(w[d + reach] * z.roll(-d, 1) for d in range(-reach, reach + 1)).sigmoid()  # type: ignore[union-attr]
+
+
+def _ring_case(images: int, channels: int, kernel: int) -> Case:
+    return tuple(seeded((images, channels), (kernel,), seed=channels + kernel))
+
+
+def _padded(z: Tensor, w: Tensor, times: int = 1, flipped: bool = False, zeros: bool = True) -> Tensor:
+    """The sums over neighbours that lie in a line, with zeros or copies of the ends beyond them."""
+    reach = len(w) // 2
+    ends = z[:, :1], z[:, -1:]
+    if zeros:
+        ends = torch.zeros_like(ends[0]), torch.zeros_like(ends[1])
+    wide = torch.cat([*[ends[0]] * reach, z, *[ends[1]] * reach], dim=1)
+    w = w.flip(0) if flipped else w
+    return sum(w[d] * wide[:, d : d + z.shape[1]] for d in range(len(w)))  # type: ignore[return-value]
+
+
+def _ring(
+    z: Tensor,
+    w: Tensor,
+    side: Callable[[int], int] = lambda d: d,
+    axis: int = 1,
+    end: Callable[[Tensor], object] = torch.sigmoid,
+) -> object:
+    reach = len(w) // 2
+    total = sum(w[d + reach] * z.roll(-side(d), axis) for d in range(-reach, reach + 1))
+    return end(total)  # type: ignore[arg-type]
+
+
+check_ring = Exercise(
+    solution=ring,
+    cases=[_ring_case(2, 5, 3), _ring_case(3, 4, 1), _ring_case(2, 7, 5), _ring_case(4, 4, 3)],
+    shapes="z (N, C), w (k,) -> (N, C)",
+    kinds={"a gate has no neighbours, k = 1": lambda z, w: len(w) == 1},
+    right="In a ring no channel lies at an end. timm has it as CECA, in an order as arbitrary as a line's.",
+    variant=_ring,
+    slips={
+        "side": {
+            "The weights are turned round: w[0] belongs to the channel before, not to the one after.":
+                lambda d: -d,
+            "All weights are given to the channel itself. w[0] belongs to the one before it.": lambda d: 0,
+            "The window is one channel too far on: w[k // 2] belongs to the channel itself.": lambda d: d + 1,
+            "The window lags by one channel: w[k // 2] belongs to the channel itself.": lambda d: d - 1,
+        },
+        "axis": {
+            "The ring runs through the images of the batch. It should run through the channels.": 0,
+        },
+        "end": {
+            "These are the sums. The gates come behind a sigmoid.": lambda a: a,
+            "A softmax makes the channels compete. Each gate has a sigmoid of its own.":
+                lambda a: a.softmax(1),
+            "That is a ReLU of the sums. The gates come behind a sigmoid.": lambda a: a.relu(),
+        },
+    },
+    mistakes={
+        "The ends are padded with zeros, as in ECA. In a ring the first channel's neighbour is the last one.":
+            lambda z, w: _padded(z, w).sigmoid(),
+        "The ends are padded with copies of themselves. In a ring the first channel's neighbour is the last "
+        "one.":
+            lambda z, w: _padded(z, w, zeros=False).sigmoid(),
+        "The ends are padded with zeros, and the weights are turned round.":
+            lambda z, w: _padded(z, w, flipped=True).sigmoid(),
+        "These gates multiply z. What is asked for are the gates.": lambda z, w: z * ring(z, w),
+    },
+)  # fmt: skip
+
+
+def dearer_from(height: int, width: int, r: int) -> int:
+    return r * height * width // 2 + 1
+
+
+check_dearer_from = Exercise(
+    solution=dearer_from,
+    cases=[(7, 7, 16), (14, 14, 16), (5, 3, 4), (56, 56, 2), (3, 3, 3), (1, 1, 1)],
+    right="Below that sSE is the dearer one. At 56 × 56 that is far more channels than such maps have.",
+    mistakes={
+        "At that number both cost the same, or SE still costs less. It has to be more.":
+            lambda height, width, r: r * height * width // 2,
+        "Rounding up is not enough: where r · H · W is even, both cost the same there. It has to be more.":
+            lambda height, width, r: -(-r * height * width // 2),
+        "The factor 2 is missing: SE has two matrices.":
+            lambda height, width, r: r * height * width + 1,
+        "The factor 2 is on the wrong side: SE has two matrices, so it needs fewer channels.":
+            lambda height, width, r: 2 * r * height * width + 1,
+        "The reduction is left out: it makes both of SE's matrices smaller.":
+            lambda height, width, r: height * width // 2 + 1,
+        "The reduction is on the wrong side: the larger r is, the cheaper SE is.":
+            lambda height, width, r: height * width // (2 * r) + 1,
+        "A map has height times width positions, and sSE works at each of them.":
+            lambda height, width, r: r * (height + width) // 2 + 1,
+        "sSE is counted once, not at each position.":
+            lambda height, width, r: r // 2 + 1,
+        "The channels are whole: round down before you add one.":
+            lambda height, width, r: r * height * width / 2 + 1,
+    },
+)  # fmt: skip
+
+
+def weighted_squeeze(u: Tensor, w: Tensor) -> Tensor:
+    a = torch.einsum("c,ncij->nij", w, u).flatten(1).softmax(1).view(len(u), *u.shape[2:])
+    return torch.einsum("nij,ncij->nc", a, u)
+
+
+def _maps(images: int, channels: int, height: int, width: int) -> Case:
+    return tuple(seeded((images, channels, height, width), (channels,), seed=channels + height))
+
+
+def _weighted(
+    u: Tensor,
+    w: Tensor,
+    scores: Callable[[Tensor, Tensor], Tensor] = lambda u, w: torch.einsum("c,ncij->nij", w, u),
+    weights: Callable[[Tensor], Tensor] = lambda a: a.flatten(1).softmax(1).view_as(a),
+    total: Callable[[Tensor, Tensor], object] = lambda a, u: torch.einsum("nij,ncij->nc", a, u),
+) -> object:
+    return total(weights(scores(u, w)), u)
+
+
+check_weighted_squeeze = Exercise(
+    solution=weighted_squeeze,
+    cases=[
+        *[_maps(2, 3, 4, 5), _maps(3, 4, 2, 3), _maps(1, 2, 6, 2)],
+        (_maps(2, 3, 3, 4)[0], torch.zeros(3)),
+    ],
+    shapes="u (N, C, H, W), w (C,) -> (N, C)",
+    kinds={"w is zero, so all positions weigh the same": lambda u, w: not w.any()},
+    right="With w = 0 this is SE's mean. Any other w lets the image say which of its positions count.",
+    variant=_weighted,
+    slips={
+        "scores": {
+            "The score of a position is the mean of its channels, without w.": lambda u, w: u.mean(1),
+            "The score adds the channels without their weights w.": lambda u, w: u.sum(1),
+            "The weights w are subtracted: the sign of the scores is turned round.":
+                lambda u, w: -torch.einsum("c,ncij->nij", w, u),
+        },
+        "weights": {
+            "The scores are used as weights. A softmax over the positions makes them add up to 1.":
+                lambda a: a,
+            "A sigmoid at each position: these weights do not add up to 1.": lambda a: a.sigmoid(),
+            "The softmax runs over each row on its own. It should run over all positions of an image.":
+                lambda a: a.softmax(2),
+            "The softmax runs over each column on its own. It should run over all positions of an image.":
+                lambda a: a.softmax(1),
+            "The softmax runs over the images of the batch. It should run over the positions of each image.":
+                lambda a: a.softmax(0),
+            "The softmax runs over images and positions together. Each image has its own.":
+                lambda a: a.flatten().softmax(0).view_as(a),
+            "All positions weigh the same: that is SE's mean.":
+                lambda a: torch.ones_like(a) / a[0].numel(),
+        },
+        "total": {
+            "It is divided by the number of positions once more. The weights add up to 1 already.":
+                lambda a, u: torch.einsum("nij,ncij->nc", a, u) / a[0].numel(),
+            "These are the weighted maps. Add them up over the positions.":
+                lambda a, u: a[:, None] * u,
+            "These are the weights. Asked for are the sums of each map with them.": lambda a, u: a,
+            "It is one number an image, not one a channel.":
+                lambda a, u: torch.einsum("nij,ncij->n", a, u),
+        },
+    },
+    mistakes={
+        "w multiplies the maps themselves. It makes the scores of the positions.":
+            lambda u, w: w * u.mean((2, 3)),
+        "The maps are multiplied by the scores, and the mean is taken. Make weights of the scores first.":
+            lambda u, w: (u * torch.einsum("c,ncij->nij", w, u)[:, None]).mean((2, 3)),
+    },
+)  # fmt: skip
