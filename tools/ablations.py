@@ -289,22 +289,28 @@ def fleet_rows() -> Iterator[Row]:
             }
 
 
-def train_all(tasks: Sequence[str], seeds: int, processes: int | None, device: str) -> None:
-    """Every variant of these tasks with every seed that the table lacks, seed by seed."""
-    rows = [row for row in rows_of("ablations") if row["task"] != "CIFAR-10"]
+def missing(rows: Sequence[Row], tasks: Sequence[str], seeds: int) -> list[tuple[str, str, int]]:
+    """The runs of these tasks that a table lacks, task by task and seed by seed."""
     done = {(row["task"], row["variant"], int(row["seed"])) for row in rows}
-    jobs = [
+    return [
         (task, variant, seed)
         for task in tasks
         for seed in range(seeds)
         for variant in TASKS[task].networks
         if (task, variant, seed) not in done
     ]
+
+
+def train_all(tasks: Sequence[str], seeds: int, processes: int | None, device: str) -> None:
+    """Every variant of these tasks with every seed that the table lacks, seed by seed."""
+    rows = [row for row in rows_of("ablations") if row["task"] != "CIFAR-10"]
     order = [(task, variant) for task in TASKS for variant in TASKS[task].networks]
     context = multiprocessing.get_context("spawn")
     one_thread = partial(torch.set_num_threads, 1)
     with ProcessPoolExecutor(processes, mp_context=context, initializer=one_thread) as pool:
-        for ended in as_completed([pool.submit(train_one, *job, device) for job in jobs]):
+        for ended in as_completed(
+            [pool.submit(train_one, *job, device) for job in missing(rows, tasks, seeds)]
+        ):
             rows.append(ended.result())
             rows.sort(key=lambda row: (order.index((row["task"], row["variant"])), int(row["seed"])))
             write("ablations", [*rows, *fleet_rows()])
