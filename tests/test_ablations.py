@@ -205,6 +205,8 @@ def test_the_papers_differences_are_negative_where_its_error_is_higher():
     assert told["PRE"] == pytest.approx(0.05)
     assert told["place 3"] == pytest.approx(-0.40)
     assert told["r = 8"] == pytest.approx(-0.44)
+    assert told["max"] == pytest.approx(-0.29)
+    assert told["after the 3×3"] == pytest.approx(-0.20)
     assert paper.TABLE_16 == {"NoSqueeze": 22.93, "SE": 22.28}
     variants = {v for task in maker.TASKS.values() for v in task.networks} - set(ablations.SE_NAMES)
     assert variants == set(told)
