@@ -75,6 +75,20 @@ class Difference(NamedTuple):
             return "finds a difference"
         return "agrees" if (self.paper > 0) == (self.mean > 0) else "disagrees"
 
+    def __str__(self) -> str:
+        """A line: "ReLU, digits: −3.0 points, −4.1 to −1.9 (10 runs each); the paper −1.19: agrees"."""
+        mean, low, high = (minus(f"{value:+.1f}") for value in (self.mean, self.low, self.high))
+        published = "" if self.paper is None else f"; the paper {minus(f'{self.paper:+.2f}')}"
+        return (
+            f"{self.variant}, {self.task}: {mean} points, {low} to {high} "
+            f"({self.runs} runs each){published}: {self.verdict}"
+        )
+
+
+def minus(text: str) -> str:
+    """A number's text with a real minus, and without a sign where it is zero."""
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
 
 def results(task: str, variant: str) -> dict[int, float]:
     """The share of test images that each run got right, by seed; empty if there are none."""

@@ -195,6 +195,13 @@ def test_the_verdict_follows_from_the_interval(mean, half, published, verdict):
     assert found.verdict == verdict
 
 
+def test_a_difference_says_itself_in_a_line():
+    found = ablations.Difference("digits", "ReLU", -2.99, -4.11, -1.87, 10, -1.19)
+    assert str(found) == "ReLU, digits: −3.0 points, −4.1 to −1.9 (10 runs each); the paper −1.19: agrees"
+    found = ablations.Difference("digits", "constant", 0.04, -0.2, 0.28, 20, None)
+    assert str(found) == "constant, digits: 0.0 points, −0.2 to +0.3 (20 runs each): can't tell"
+
+
 def test_the_papers_differences_are_negative_where_its_error_is_higher():
     told = {name: value for table in ablations.VARIANTS.values() for name, value in table.items()}
     assert told["ReLU"] == pytest.approx(-1.19)
