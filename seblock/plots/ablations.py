@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from seblock.ablations import Difference
 from seblock.plots.cifar10 import signed
-from seblock.plots.toolkit import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, Picture, canvas, styled
+from seblock.plots.toolkit import BLUE, COARSE, GREEN, ORANGE, PURPLE, RED, SKY, Picture, canvas, styled
 
 COLOURS = {
     "digits": BLUE,
@@ -26,14 +26,14 @@ def differences(found: Sequence[Difference]) -> Picture:
     """Variants less SE: accuracy beside the paper's diamonds, and shares of runs that solve a puzzle."""
     variants = list(dict.fromkeys(d.variant for d in found))
     panels = {
-        "points of accuracy": [d for d in found if not d.task.startswith("puzzle")],
-        "points of runs that solve a puzzle": [d for d in found if d.task.startswith("puzzle")],
+        "accuracy above SE's, points": [d for d in found if not d.task.startswith("puzzle")],
+        "runs that solve it above SE's, points": [d for d in found if d.task.startswith("puzzle")],
     }
     panels = {name: inside for name, inside in panels.items() if inside}
-    figure, axes = canvas(1, len(panels), 2.6 + 1.1 * len(variants), sharey=True)
+    figure, axes = canvas(1, len(panels), 2.2 + 1.1 * len(variants), dots=COARSE, sharey=True)
     for ax, (name, inside) in zip(axes[0], panels.items(), strict=True):
-        _panel(ax, inside, variants, diamonds=name == "points of accuracy")
-        ax.set_xlabel(f"better than SE by, {name}")
+        _panel(ax, inside, variants, diamonds=not inside[0].task.startswith("puzzle"))
+        ax.set_xlabel(name)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, handletextpad=0.4, columnspacing=1)
     axes[0, 0].set_yticks(range(len(variants)), variants)
     axes[0, 0].set_ylim(len(variants) - 0.45, -0.55)
