@@ -14,6 +14,7 @@ puzzles     the painting puzzle, and the networks that solve it or cannot
 cifar10     CIFAR-10: fetched, read, normalised
 paper       the paper's numbers that the notebooks quote
 trained     weights and tables of results
+ablations   the paper's ablations, small, beside its numbers
 scanner     a text scanner's network, with its own weights
 pretrained  gates of a pretrained network on photos of one's own
 plots       the figures, and show()
