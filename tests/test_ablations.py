@@ -90,7 +90,7 @@ def test_a_network_is_judged_on_other_puzzles_than_it_learns_from():
             seen["x"] = x
             return x[:, :1]
 
-    task = maker.TASKS["puzzle, 16 wide, faint cue"]
+    task = maker.TASKS["puzzle, 16 wide"]
     right = task.right(Looks())
     assert 0.4 < right < 0.6  # it always paints the first digit
 
@@ -99,8 +99,6 @@ def test_a_network_is_judged_on_other_puzzles_than_it_learns_from():
 
     x, _ = task.data(0)
     assert not digits(x) & digits(seen["x"])
-    assert x[:, 2].max() == seen["x"][:, 2].max() == 0.5
-    assert maker.TASKS["puzzle, 16 wide"].data(0)[0][:, 2].max() == 1
 
 
 @pytest.mark.parametrize("place", [1, 2, 3])

@@ -124,23 +124,16 @@ class Task(NamedTuple):
     peak: float
 
 
-def puzzle_images(images: int, seed: int, part: Literal["train", "test"], strength: float) -> puzzles.Puzzle:
-    """The painting puzzle with stripes of this strength, 1 being as bright as the digits."""
-    puzzle = puzzles.painting_puzzle(images, seed, part)
-    puzzle.x[:, 2] *= strength
-    return puzzle
-
-
-def puzzle_task(strength: float = 1.0, width: int = 16, residual: bool = False) -> Task:
+def puzzle_task(width: int = 16, residual: bool = False) -> Task:
     """The painting puzzle: its gates at three places, or at those of two residual blocks."""
 
     def data(seed: int) -> tuple[Tensor, Tensor]:
-        puzzle = puzzle_images(2000, seed, "train", strength)
+        puzzle = puzzles.painting_puzzle(2000, seed, "train")
         return puzzle.x, puzzle.target
 
     @torch.no_grad()
     def right(network: nn.Module) -> float:
-        test = puzzle_images(1000, 0, "test", strength)
+        test = puzzles.painting_puzzle(1000, 0, "test")
         output = network(test.x.to(next(network.parameters()).device)).cpu()
         return test.painted(output).float().mean().item()
 
@@ -218,7 +211,6 @@ SMALL_PHOTOS = "photos at 16 × 16"
 TASKS = {
     "puzzle, 24 wide": puzzle_task(width=24),
     "puzzle, 16 wide": puzzle_task(),
-    "puzzle, 16 wide, faint cue": puzzle_task(strength=0.5),
     "puzzle, residual": puzzle_task(residual=True),
     "digits": digits_task(RESNETS),
     "digits, bottlenecks": digits_task(
