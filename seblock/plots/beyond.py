@@ -147,12 +147,12 @@ def pairs(one: Mapping[str, Sequence[float]], ends: tuple[float, float], label: 
 
 TASK_COLOURS = {
     "digits": BLUE,
-    "digits, bottlenecks": BLUE,
+    "digits, bottlenecks": GREY,
     "photos at 16 × 16": GREEN,
     "CIFAR-10": ORANGE,
     "puzzle, 24 wide": PURPLE,
     "puzzle, 16 wide": SKY,
-    "puzzle, residual": PURPLE,
+    "puzzle, residual": RED,
 }
 """Of each task, in every figure."""
 
