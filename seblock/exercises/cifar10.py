@@ -365,7 +365,10 @@ def _how_wide(result: Any, half: float, spread: float) -> str:
 
 check_seeds_needed = Exercise(
     solution=seeds_needed,
-    cases=[(0.25, 0.41), (0.5, 0.41), (0.6, 0.41), (0.1, 0.3), (0.3, 0.6), (2.0, 1.5)],
+    cases=[
+        *[(0.25, 0.41), (0.5, 0.41), (0.6, 0.41), (0.1, 0.3), (0.3, 0.6), (2.0, 1.5)],
+        *[(9.2, 1.0), (0.05, 0.41)],  # the least there is, and many
+    ],
     reason=_how_wide,
     right="To halve the interval takes four times the seeds, and a little less where there are few.",
     mistakes={
@@ -373,8 +376,14 @@ check_seeds_needed = Exercise(
             lambda half, spread: _first(lambda n: _half(n, spread, 1.96) <= half),
         "2 stands in for t. With few seeds t is larger: it goes by n - 1.":
             lambda half, spread: _first(lambda n: _half(n, spread, 2.0) <= half),
+        "1.96 is for a spread that is known for sure. With few seeds t is larger. Two pairs are the least.":
+            lambda half, spread: math.ceil((1.96 * spread / half) ** 2),
+        "2 stands in for t. With few seeds t is larger: it goes by n - 1. Two pairs are the least.":
+            lambda half, spread: math.ceil((2 * spread / half) ** 2),
         "t goes by n - 1, the degrees of freedom, not by n.":
             lambda half, spread: _first(lambda n: _t(n) * spread / math.sqrt(n) <= half),
+        "The search begins at 3. Two pairs may be enough.":
+            lambda half, spread: max(3, seeds_needed(half, spread)),
         "One seed too few: with so many the interval is still too wide.":
             lambda half, spread: max(2, seeds_needed(half, spread) - 1),
         "One seed too many: one fewer would do.":

@@ -316,7 +316,10 @@ def _put_together(parts: Parts, v_c: Tensor) -> Tensor:
         raise ValueError(f"expected shapes {shapes}, got {tuple(colour.shape)} and {tuple(pattern.shape)}")
     made = colour[:, None, None] * pattern
     if not made.isfinite().all():
-        raise ValueError("not all numbers are finite: is something divided by a channel that does not count?")
+        raise ValueError(
+            "not all numbers are finite: what is divided by? A channel that does not count is zero, so is "
+            "a place where the pattern is, and a sum or a mean may cancel to zero"
+        )
     return made
 
 

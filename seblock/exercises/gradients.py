@@ -133,6 +133,19 @@ def waking_bias(w: Tensor, z: Tensor, k: int) -> float:
     return float(-(above + below) / 2)
 
 
+def _stepped(w: Tensor, z: Tensor, k: int, step: float) -> float:
+    """A fixed step below the k-th sum, or above the one after it."""
+    a = (z @ w).sort(descending=True).values
+    if step > 0:
+        return float(step - a[k - 1]) if k else float(-a[0] - 1)
+    return float(step - a[k]) if k < len(a) else float(1 - a[-1])
+
+
+def _close(k: int) -> Case:
+    """Sums of which two are near to each other."""
+    return torch.tensor([1.0]), torch.tensor([[0.5], [1.0], [0.1], [0.5005]]), k
+
+
 def _woken(bias: float, w: Tensor, z: Tensor, k: int) -> int:
     """For how many images the unit is on with this bias."""
     return int((z @ w + float(bias) > 0).sum())
@@ -157,7 +170,7 @@ def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
 
 check_waking_bias = Exercise(
     solution=waking_bias,
-    cases=[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2)],
+    cases=[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2), _close(2)],
     view=_woken,
     reason=_zero_between,
     hint="It returns one number.",
@@ -175,6 +188,10 @@ check_waking_bias = Exercise(
             lambda w, z, k: 1e6,
         "The unit is silent for every image, so nothing reaches its weights.":
             lambda w, z, k: -1e6,
+        "A fixed step may jump over the next sum. Put zero half-way between the two sums.":
+            lambda w, z, k: _stepped(w, z, k, 0.01),
+        "A fixed step may jump over the sum above. Put zero half-way between the two sums.":
+            lambda w, z, k: _stepped(w, z, k, -0.01),
         "Half of the images, whatever k is. It takes the sum that is k-th from above, and the one after it.":
             lambda w, z, k: float(-(z @ w).median()),
     },

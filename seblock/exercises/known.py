@@ -32,6 +32,8 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
         return ""
     if len(common) == 2:
         first, second = (_first(told) for _, told, _ in common)
+        if _lower(first) == _lower(second):
+            return first
         return f"The numbers are those of two mistakes at once. {first} And: {_lower(second)}"
     return f"The numbers are those of two mistakes at once, and one is certain. {common[0][1]}"
 

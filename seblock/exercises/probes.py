@@ -130,7 +130,8 @@ def _mixed(evidence: "Evidence") -> str:
                 if case[k].shape[d] < 2 or not case[k].is_floating_point():
                     continue
                 changed = case[k].clone()
-                changed.select(d, 0).mul_(0.5).add_(0.1)
+                part = changed.select(d, 0)
+                part.mul_(torch.linspace(0.5, 1.4, part.numel()).view(part.shape)).add_(0.1)
                 other = (*case[:k], changed, *case[k + 1 :])
                 ours.append(_moved(evidence.ask(other), given, e))
                 theirs.append(_moved(evidence.check.outcome(evidence.check.solution, other), wanted, e))

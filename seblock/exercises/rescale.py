@@ -205,7 +205,6 @@ def harmed_photo() -> Tensor:
 def _harmed(photo: Tensor) -> int:
     """Which of the things that are wanted of the photo it lacks, counted from 1; 0 if none."""
     photo = torch.as_tensor(photo).float()
-    photo = photo[0] if photo.ndim == 4 and len(photo) == 1 else photo
     if photo.ndim != 3 or len(photo) != 3:
         raise ValueError(f"expected a photo, (3, H, W), got shape {tuple(photo.shape)}")
 
@@ -239,7 +238,7 @@ check_harmed_photo = Exercise(
     mistakes={
         "A photo's numbers lie between 0 and 1. One of yours is outside.":
             lambda: 3 * harmed_photo(),
-        "Nowhere does the map of red reach 1. It is 2 on pure red.":
+        "Nowhere does the map of red reach 1. It is 2 inside a patch of pure red, not on a lone red pixel.":
             lambda: torch.tensor([0.0, 0, 1])[:, None, None].expand(3, 20, 20),
         "There is red, but on less than a tenth of the photo.":
             lambda: _on_blue(4, 1.0),
@@ -284,7 +283,13 @@ def _without_sigmoid(u: Tensor) -> Tensor:
 
 def _mean_of_the_batch(u: Tensor) -> Tensor:
     w1, w2 = _weights()
-    return rescale(u, excite(squeeze(u).mean(0, keepdim=True).expand(len(u), -1), w1, w2))
+    z = squeeze(u)
+    return rescale(u, excite((z + z.mean(0)) / 2, w1, w2))
+
+
+def _at_rest(u: Tensor) -> Tensor:
+    """All weights are 0, as they may be: every gate is one half."""
+    return u / 2
 
 
 def _by_position(u: Tensor) -> Tensor:
@@ -312,10 +317,16 @@ def _letting_pass(*kinds: str) -> Callable[[Block], bool]:
 def _missed() -> dict[str, Callable[..., bool]]:
     """What to say of each choice of broken blocks that a test lets pass, and a test that does."""
     chosen = [c for n in range(1, len(BROKEN) + 1) for c in itertools.combinations(BROKEN, n)]
-    return {
-        f"It lets a broken block pass: {', '.join(f'one {kind}' for kind in kinds)}.": _letting_pass(*kinds)
-        for kinds in chosen
-    }
+    found: dict[str, Callable[..., bool]] = {}
+    for kinds in chosen:
+        named = ", ".join(f"one {kind}" for kind in kinds)
+        passing = _letting_pass(*kinds)
+        found[f"It lets a broken block pass: {named}."] = passing
+        if len(kinds) < len(BROKEN):
+            found[f"It refuses the right ones, and lets a broken block pass: {named}."] = (
+                lambda block, passing=passing: passing(block) and not proper(block)
+            )
+    return found
 
 
 def _truth(result: object, *_: object) -> bool:
@@ -331,14 +342,20 @@ def _of_blocks(block: Block) -> Case:
 
 check_block_test = Exercise(
     solution=proper,
-    cases=[_of_blocks(block) for block in (_right, *BROKEN.values())],
+    cases=[_of_blocks(block) for block in (_right, _at_rest, *BROKEN.values())],
     view=_truth,
     hint="It takes a block, calls it on maps of eight channels, and returns True or False.",
     right="One factor a channel, from 0 to 1, from this image alone: that is what the block promises.",
     mistakes={
         **_missed(),
-        "It refuses every block, also the one that is right. Do two roundings differ in the last digit?":
+        "It refuses every block. In a right one a gate may round to exactly 0 or 1, and two ways to a number "
+        "may differ in the last digit.":
             lambda block: False,
+        "It refuses a block whose gates are all alike. Its weights may be zero.":
+            lambda block: proper(block) and block is not _at_rest,
+        "It refuses one of the right blocks. There gates differ from image to image and may round to 0 or 1, "
+        "and two ways to a number may differ in the last digit.":
+            lambda block: proper(block) and block is not _right,
         "It says True where it should say False, and the other way round.":
             lambda block: not proper(block),
     },

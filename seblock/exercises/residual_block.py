@@ -109,6 +109,9 @@ check_block = Exercise(
         },
     },
     mistakes={
+        "This is the block of the task: its gate stands between the addition and the ReLU, and weighs the "
+        "shortcut too. Let it weigh the branch alone, before the addition.":
+            lambda x, branch, gate: F.relu(gate(x + branch(x))),
         "This is POST: the gate comes after the addition and its ReLU, and weighs the shortcut as well.":
             lambda x, branch, gate: gate(F.relu(x + branch(x))),
         "This is PRE: the gate weighs what enters the branch.":

@@ -165,7 +165,7 @@ FORWARD = {
 BACKWARD = {
     1: "Backward, g has to be read, and the gradient to be written: more than one.",
     2: "Backward, g is read twice: what the mean passes back is known only when g is added up.",
-    4: "That is SE's count: to multiply, the way back needs u as well as g. Does it to add?",
+    4: "Backward, 4 is SE's count: to multiply, the way back needs u as well as g. Does it to add?",
     5: "Backward two too many: no product has to be stored, and u is not needed.",
     6: "Backward three too many or more: no product has to be stored, and u is not needed.",
 }

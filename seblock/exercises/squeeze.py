@@ -180,6 +180,10 @@ check_squeeze = Exercise(
                 lambda u: u[:, :, 0, 0],
             "The mean runs over the channels (dimension 1). It should run over the positions, 2 and 3.":
                 lambda u: u.mean(1),
+            "The channels are added up: every output is the same. Let each filter see its own: `groups`.":
+                lambda u: u.sum((1, 2, 3))[:, None].expand(u.shape[:2]) / u[0, 0].numel(),
+            "The channels are averaged: every output is the same. Let each filter see its own: `groups`.":
+                lambda u: u.mean((1, 2, 3))[:, None].expand(u.shape[:2]),
             "The mean runs over the images too (dimension 0). Each image keeps numbers of its own.":
                 lambda u: u.mean((0, 2, 3)),
             "The mean runs over the images (dimension 0). It should run over the positions, 2 and 3.":
@@ -366,6 +370,14 @@ def _mirrored() -> Tensor:
     return torch.stack([photo, photo.flip(2)])
 
 
+def _paler() -> Tensor:
+    """The thing, and the thing with a slightly paler red."""
+    photos = pair()
+    red = photos[1, 0] == 1
+    photos[1, 0][red & (photos[1, 1] == 0)] = 0.99
+    return photos
+
+
 def _wider() -> Tensor:
     """The thing, and the thing with more white."""
     photos = pair()
@@ -388,8 +400,11 @@ check_pair = Exercise(
             lambda: torch.stack([pair()[0], pair()[0] + 0.001]).clamp(max=1),
         "One of the six maps is nearly empty. It takes something red, green and blue, and edges.":
             lambda: pair()[:, [0, 0, 0]].roll(1, 0),
-        "All agree but the edges. Those maps count only what gets lighter to the right, or downwards.":
+        "All agree but the edges. They count only what gets lighter to the right, or downwards: mirroring "
+        "changes them, and so do the rim and a cut.":
             _mirrored,
+        "The edges agree, the colours do not quite. The patches need the same colours and sizes in both.":
+            _paler,
         "The means differ. Move something that stays whole, with the same surroundings, off the rim.":
             _wider,
     },
