@@ -250,7 +250,8 @@ def dead_end(page: Page, number: int, leads_to: str) -> str | None:
     name, _, anchor = leads_to.partition("#")
     here = page.locator(CURRENT_TAB).inner_text()
     for _ in range(4):
-        page.locator(LINKS).nth(number).dispatch_event("click")  # a cell's own buttons may lie over its first line
+        # No mouse: a cell's own buttons may lie over its first line.
+        page.locator(LINKS).nth(number).dispatch_event("click")
         try:
             page.locator(CURRENT_TAB, has_text=name).wait_for(timeout=8 * SECOND)
             page.locator(f"{NOTEBOOK} .jp-Cell").first.wait_for(timeout=8 * SECOND)
