@@ -259,7 +259,7 @@ def dead_end(page: Page, number: int, leads_to: str) -> str | None:
             return f"{leads_to} did not open"
         try:
             if anchor:
-                page.wait_for_function(HEADING_IN_VIEW, arg=anchor, timeout=2 * SECOND)
+                page.wait_for_function(HEADING_IN_VIEW, arg=anchor, timeout=4 * SECOND)
             return None
         except TimeoutError:
             go_to(page, here)
