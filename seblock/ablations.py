@@ -77,17 +77,18 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         """A line: "ReLU, digits: −3.0 points, −4.1 to −1.9 (10 runs each); the paper −1.19: agrees"."""
-        mean, low, high = (minus(f"{value:+.1f}") for value in (self.mean, self.low, self.high))
-        published = "" if self.paper is None else f"; the paper {minus(f'{self.paper:+.2f}')}"
+        mean, low, high = (signed(value, 1) for value in (self.mean, self.low, self.high))
+        published = "" if self.paper is None else f"; the paper {signed(self.paper)}"
         return (
             f"{self.variant}, {self.task}: {mean} points, {low} to {high} "
             f"({self.runs} runs each){published}: {self.verdict}"
         )
 
 
-def minus(text: str) -> str:
-    """A number's text with a real minus, and without a sign where it is zero."""
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, a real minus: "+0.42", "−0.11", "0.00"."""
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
 
 
 def results(task: str, variant: str) -> dict[int, float]:

@@ -138,10 +138,16 @@ def cifar_resnet(
 
 
 def changed_se(
-    channels: int, squeeze: type[nn.Module] | None = None, last: type[nn.Module] | None = None
+    channels: int,
+    squeeze: type[nn.Module] | None = None,
+    last: type[nn.Module] | None = None,
+    reduction: int | None = None,
 ) -> SELayer:
-    """A `small_se` with another squeeze, or another function in the sigmoid's place."""
-    gate = small_se(channels)
+    """An SELayer with another squeeze, or another function in the sigmoid's place.
+
+    reduction: r, `small_reduction` if not given.
+    """
+    gate = SELayer(channels, reduction or small_reduction(channels))
     if squeeze:
         gate.avg_pool = squeeze()
     if last:

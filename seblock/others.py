@@ -85,6 +85,11 @@ class CBAMChannel(nn.Module):
         return rescale(x, s)
 
 
+def squeeze_channels(u: Tensor) -> Tensor:
+    """The mean and the maximum over the channels at each position: (N, C, H, W) -> (N, 2, H, W)."""
+    return torch.cat([u.mean(dim=1, keepdim=True), u.amax(dim=1, keepdim=True)], dim=1)
+
+
 class CBAMSpatial(nn.Module):
     """x̃ = m · u with m = σ(f ∗ [mean; maximum over channels]), f 7×7: (N, C, H, W) -> (N, C, H, W).
 
@@ -104,8 +109,7 @@ class CBAMSpatial(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channels)
-        squeezed = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return x * self.gate(self.norm(self.conv(squeezed)))
+        return x * self.gate(self.norm(self.conv(squeeze_channels(x))))
 
 
 class CBAM(nn.Module):

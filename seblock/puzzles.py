@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seblock.functional import squeeze
 from seblock.networks import Gate
-from seblock.others import CBAMSpatial
+from seblock.others import CBAMSpatial, squeeze_channels
 
 
 class Puzzle(NamedTuple):
@@ -166,7 +166,7 @@ class AddedMap(nn.Module):
         self.f = nn.Sequential(spatial.conv, spatial.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.f(torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1))
+        return x + self.f(squeeze_channels(x))
 
 
 class Coordinates(nn.Module):

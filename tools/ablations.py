@@ -13,7 +13,7 @@ import argparse
 import functools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import Literal, NamedTuple
@@ -23,26 +23,13 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from seblock import blocks, cifar10, cost, networks, puzzles
+from seblock import blocks, cifar10, cost, networks, puzzles, trained
 from tools.trained import FAST, Row, learn, rows_of, write
 
 # What is changed
 
 
-def changed(
-    channels: int,
-    reduction: int = 4,
-    squeeze: type[nn.Module] | None = None,
-    last: type[nn.Module] | None = None,
-) -> blocks.SELayer:
-    """An SELayer with another squeeze, or another function in the sigmoid's place."""
-    gate = blocks.SELayer(channels, reduction)
-    if squeeze:
-        gate.avg_pool = squeeze()
-    if last:
-        gate.fc[-1] = last()
-    return gate
-
+changed = partial(networks.changed_se, reduction=4)
 
 GATES: dict[str, networks.Gate] = {
     "plain": nn.Identity,
@@ -58,8 +45,6 @@ GATES: dict[str, networks.Gate] = {
     "hard sigmoid": partial(changed, last=nn.Hardsigmoid),
 }
 """The paper's Tables 10, 11, 12 and 16, its baseline without SE, and a rival that it lacks. SE has r = 4."""
-
-Place = Literal["all", 1, 2, 3]
 
 
 class Only:
@@ -164,16 +149,18 @@ def digits_of(part: Literal["train", "test"], seed: int = 0) -> tuple[Tensor, Te
 
 
 @torch.no_grad()
-def digits_right(network: nn.Module) -> float:
-    """The share of 1,000 digits that a network names."""
-    x, y = digits_of("test")
-    answers = network(x.to(next(network.parameters()).device)).argmax(1).cpu()
+def share_named(test: Callable[[], tuple[Tensor, Tensor]], network: nn.Module) -> float:
+    """The share of test images that a network names."""
+    x, y = test()
+    device = next(network.parameters()).device
+    answers = torch.cat([network(batch.to(device)).argmax(1).cpu() for batch in x.split(500)])
     return (answers == y).float().mean().item()
 
 
 def digits_task(found: dict[str, Callable[[], nn.Module]]) -> Task:
     """Four hundred digits to learn from."""
-    return Task(partial(digits_of, "train"), found, digits_right, F.cross_entropy, epochs=20, peak=1e-2)
+    named = partial(share_named, partial(digits_of, "test"))
+    return Task(partial(digits_of, "train"), found, named, F.cross_entropy, epochs=20, peak=1e-2)
 
 
 DATA = "SEBLOCK_CIFAR10"
@@ -185,15 +172,6 @@ def photos_of(part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
     """CIFAR-10's photographs at half their size, (N, 3, 16, 16), and their classes: 10,000 of each part."""
     x, y = cifar10.load(os.environ[DATA], part, images=10_000)
     return F.avg_pool2d(cifar10.normalise(x.float()), 2).contiguous(memory_format=FAST), y
-
-
-@torch.no_grad()
-def photos_right(network: nn.Module) -> float:
-    """The share of 10,000 photographs that a network names."""
-    x, y = photos_of("test")
-    device = next(network.parameters()).device
-    answers = torch.cat([network(batch.to(device)).argmax(1).cpu() for batch in x.split(500)])
-    return (answers == y).float().mean().item()
 
 
 RESNETS: dict[str, Callable[[], nn.Module]] = {
@@ -221,7 +199,12 @@ TASKS = {
         }
     ),
     SMALL_PHOTOS: Task(
-        lambda seed: photos_of("train"), RESNETS, photos_right, F.cross_entropy, epochs=4, peak=1e-2
+        lambda seed: photos_of("train"),
+        RESNETS,
+        partial(share_named, partial(photos_of, "test")),
+        F.cross_entropy,
+        epochs=4,
+        peak=1e-2,
     ),
 }
 """By name. A run takes a second on the digits, four on a puzzle, half a minute on photographs."""
@@ -264,21 +247,21 @@ def train_one(task: str, variant: str, seed: int, device: str = "cpu") -> Row:
     }
 
 
-def fleet_rows() -> Iterator[Row]:
+def fleet_rows() -> list[Row]:
     """The fleet's runs of six epochs as rows of this table."""
-    names = {network: variant for variant, network in CIFAR10.items()}
-    for row in rows_of("fleet_runs"):
-        unchanged = not row["gate_decay"] and float(row["beta"] or 0) == 0
-        if unchanged and row["network"] in names and row["epochs"] == row["epoch"] == "6":
-            yield {
-                "task": "CIFAR-10",
-                "variant": names[row["network"]],
-                "parameters": cost.parameters(networks.build(row["network"])),
-                "epochs": 6,
-                "peak": row["recipe"].split(",")[0].removeprefix("peak "),
-                "seed": row["seed"],
-                "right": row["test_accuracy"],
-            }
+    return [
+        {
+            "task": "CIFAR-10",
+            "variant": variant,
+            "parameters": cost.parameters(networks.build(network)),
+            "epochs": 6,
+            "peak": rows[-1]["recipe"].split(",")[0].removeprefix("peak "),
+            "seed": seed,
+            "right": rows[-1]["test_accuracy"],
+        }
+        for variant, network in CIFAR10.items()
+        for seed, rows in trained.runs(network, 6).items()
+    ]
 
 
 def missing(rows: Sequence[Row], tasks: Sequence[str], seeds: int) -> list[tuple[str, str, int]]:
@@ -296,6 +279,7 @@ def missing(rows: Sequence[Row], tasks: Sequence[str], seeds: int) -> list[tuple
 def train_all(tasks: Sequence[str], seeds: int, processes: int | None, device: str) -> None:
     """Every variant of these tasks with every seed that the table lacks, seed by seed."""
     rows = [row for row in rows_of("ablations") if row["task"] != "CIFAR-10"]
+    of_the_fleet = fleet_rows()
     order = [(task, variant) for task in TASKS for variant in TASKS[task].networks]
     context = multiprocessing.get_context("spawn")
     one_thread = partial(torch.set_num_threads, 1)
@@ -305,9 +289,9 @@ def train_all(tasks: Sequence[str], seeds: int, processes: int | None, device: s
         ):
             rows.append(ended.result())
             rows.sort(key=lambda row: (order.index((row["task"], row["variant"])), int(row["seed"])))
-            write("ablations", [*rows, *fleet_rows()])
+            write("ablations", [*rows, *of_the_fleet])
             print(ended.result(), flush=True)
-    write("ablations", [*rows, *fleet_rows()])
+    write("ablations", [*rows, *of_the_fleet])
 
 
 if __name__ == "__main__":

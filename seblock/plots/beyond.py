@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
-from seblock.ablations import Difference
-from seblock.plots.cifar10 import signed
+from seblock.ablations import Difference, signed
 from seblock.plots.context import strip
 from seblock.plots.toolkit import (
     BLUE,
@@ -126,7 +125,7 @@ def pairs(one: Mapping[str, Sequence[float]], ends: tuple[float, float], label: 
     for x, y in zip(first, second, strict=True):
         left.plot([0, 1], [100 * x, 100 * y], "o-", color=BLUE, markersize=9, alpha=0.6)
     left.set_xticks([0, 1], [a, b])
-    left.set(xlim=(-0.3, 1.3), ylabel=label, xlabel="a line a seed")
+    left.set(xlim=(-0.3, 1.3), ylabel=label, xlabel="a line per seed")
     left.set_yscale("log")
     left.set_yticks([1, 10, 100], ["1", "10", "100"])
     left.minorticks_off()

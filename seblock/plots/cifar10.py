@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from seblock.ablations import signed
 from seblock.plots.toolkit import BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, canvas, image, styled
 
 COLOURS = (BLUE, ORANGE, GREEN)
@@ -25,12 +26,6 @@ def augmented(photo: Tensor, variants: Tensor, mirrored: Tensor) -> Picture:
         f"A photo of {photo.shape[-1]} × {photo.shape[-1]} and {len(variants)} variants of it "
         f"with black margins, {int(mirrored.sum())} of them mirrored.",
     )
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign, a real minus: "+0.42", "−0.11", "0.00"."""
-    text = f"{abs(value):.{digits}f}"
-    return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
 
 
 @styled
