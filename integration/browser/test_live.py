@@ -384,6 +384,20 @@ def test_block_patch_goes_where_mouse_finger_and_keys_put_it(touched: Watched, s
     assert said(figure) == by_mouse
 
 
+def test_keys_move_on_from_what_the_last_one_did_on_a_machine_that_draws_seldom(seen: Watched) -> None:
+    seen.page.evaluate("window.requestAnimationFrame = (draw) => setTimeout(draw, 150)")
+    block = figure_of(seen.page, "block")
+    left = block.get_by_role("slider", name="patch from the left")
+    left.press("End")
+    block.get_by_role("button", name="Reset").click()
+    left.press("ArrowLeft")
+    assert "a blue patch 179 pixels from the left" in said(block)
+    scanner = figure_of(seen.page, "scanner")
+    for name in ("SE block", "gate"):
+        scanner.get_by_role("slider", name=name).press("End")
+    assert "Block 9, gate 200 is " in said(scanner)
+
+
 def swipe(page: Page, start: tuple[float, float], by: tuple[float, float]) -> None:
     """A finger that comes down, moves in ten steps and goes up again."""
     finger = page.context.new_cdp_session(page)

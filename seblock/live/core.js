@@ -232,9 +232,10 @@ async function render({ model, el }) {
   const status = h("p", { className: "live-status", role: "status" });
   let frame = 0, wait = 0, sentence = "";
   const draw = () => { frame = 0; sentence = view.update(state); };
+  const drawNow = () => { if (frame) { cancelAnimationFrame(frame); draw(); } };
   const settle = () => {
     wait = 0;
-    if (frame) { cancelAnimationFrame(frame); draw(); }
+    drawNow();
     status.textContent = sentence;
     root.setAttribute("aria-busy", "false");
     model.set("value", structuredClone(state));
@@ -256,6 +257,8 @@ async function render({ model, el }) {
   const reset = button("Reset", () => put(structuredClone(start)));
   const root = h("div", { className: `live live-${figure}`, role: "group", "aria-label": label }, ...view.parts, status, h("div", { className: "live-controls" }, ...(view.buttons ?? []), reset));
   root.state = state; // for tests, and for whoever looks with the browser's tools
+  // A slider moves on from where it stands, so what is about to be drawn is drawn before a key or a press reaches it.
+  for (const kind of ["keydown", "pointerdown"]) root.addEventListener(kind, drawNow, { capture: true });
   draw();
   status.textContent = sentence;
   el.append(root);
