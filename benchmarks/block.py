@@ -2,8 +2,9 @@
 
 One table. "to peer": the time as a share of the fastest eager peer's; "from", "up to": where the noise of
 this run leaves that share; "to floor": the time as a multiple of what `copy_` takes for the bytes that
-must move. `clone` is a copy to fresh memory. A line for each of our blocks in each layout sums up. With
-`--neighbours 2` two other programs that use PyTorch keep the cores busy while the times are taken.
+must move; "new MB": memory that the system had to clear for a call (the median's). `clone` is a copy to
+memory of its own. A line for each of our blocks in each layout sums up. With `--neighbours 2` two other
+programs that use PyTorch keep the cores busy while the times are taken.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,16 @@ from torch import Tensor, nn
 
 from benchmarks.blocks import ours, peers
 from benchmarks.command import make_parser, read_options, result_name
-from benchmarks.measure import Row, bytes_moved, compare, interleave, peak_memory, report, seconds
+from benchmarks.measure import (
+    Row,
+    bytes_moved,
+    compare,
+    fresh_memory,
+    interleave,
+    peak_memory,
+    report,
+    seconds,
+)
 from benchmarks.neighbours import neighbours
 
 JUDGED = [(32, 256, 56, 56), (32, 512, 28, 28), (32, 64, 56, 56), (32, 1024, 14, 14)]
@@ -59,10 +69,16 @@ def table(
     }
     calls["copy", "copy_"] = partial(copy.copy_, u.detach())
     calls["copy", "clone"] = u.detach().clone
-    timed = {name: partial(seconds, call, to["device"]) for name, call in calls.items()}
+
+    def time(call: Callable[[], object]) -> tuple[float, int]:
+        before = fresh_memory()
+        return seconds(call, to["device"]), fresh_memory() - before
+
+    timed = {name: partial(time, call) for name, call in calls.items()}
     interleave(timed, rounds=3)  # compiles, and lets the allocator settle
     with neighbours(busy):
-        measured = interleave(timed, rounds)
+        returned = interleave(timed, rounds)
+    measured = {name: [took for took, _ in pairs] for name, pairs in returned.items()}
     copied = median(measured["copy", "copy_"]) / (2 * u.nbytes)  # seconds a byte: u read, the copy written
 
     rows = []
@@ -70,6 +86,7 @@ def table(
         row = {"shape": "×".join(map(str, shape)), "layout": layout, "passes": passes, "block": name}
         row |= {"rounds": rounds, "ms": 1e3 * median(times)}
         row["MB"] = peak_memory(calls[passes, name], to["device"]) / 1e6
+        row["new MB"] = median(new for _, new in returned[passes, name]) / 1e6
         if passes in PASSES:
             fastest = min((measured[passes, peer] for peer in peers()), key=median)
             row |= compare(times, fastest, to="peer")

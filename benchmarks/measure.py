@@ -56,6 +56,18 @@ def seconds(call: Callable[[], object], device: str = "cpu") -> float:
     return time.perf_counter() - start
 
 
+def fresh_memory() -> int:
+    """Bytes that the system has cleared for this program so far, page by page as each was first touched.
+
+    Memory that was given back and asked for again counts again. 0 on Windows.
+    """
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt * resource.getpagesize()
+
+
 def peak_memory(call: Callable[[], object], device: str = "cpu") -> int:
     """Bytes allocated during the call at its worst moment, beyond what was there before."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of its start and its end

@@ -107,6 +107,18 @@ def test_peak_memory_is_the_worst_moment_and_not_the_sum():
     assert measure.peak_memory(lambda: None) == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not count pages")
+def test_fresh_memory_is_what_is_touched_for_the_first_time():
+    size = 64 * 2**20  # beyond what any allocator of ours keeps
+    before = measure.fresh_memory()
+    kept = torch.ones(size, dtype=torch.uint8)
+    first = measure.fresh_memory()
+    kept.fill_(2)
+    second = measure.fresh_memory()
+    assert first - before == pytest.approx(size, rel=0.05)
+    assert second - first < size / 20
+
+
 def test_the_interval_holds_the_ratio_and_narrows_with_less_noise():
     noise = torch.rand(100, generator=torch.Generator().manual_seed(1)).tolist()
     low, high = measure.interval([2 + n for n in noise], [1 + n / 2 for n in reversed(noise)])
