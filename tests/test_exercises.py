@@ -728,8 +728,8 @@ def test_a_dict_that_is_changed_within_is_told(change) -> None:
 
 
 def test_a_helper_of_the_learner_s_own_may_have_a_forbidden_name_and_a_copied_function_may_not() -> None:
-    helper = "def excite(z, w):\n    return (z @ w.T).relu()\n"
-    own = f"{helper}def f(z, w1, w2):\n    return torch.sigmoid(excite(z, w1) @ w2.T)"
+    helper = "def excite(z, w):\n    return (w @ z.T).relu()\n"
+    own = f"{helper}def f(z, w1, w2):\n    return torch.sigmoid(w2 @ excite(z, w1)).T"
     assert exercises.check_excite.verdict(cell(own)).kind == "right"
     above = cell("def f(z, w1, w2):\n    return torch.sigmoid((z @ w1.T).relu() @ w2.T)")
     named = types.FunctionType(above.__code__.replace(co_name="excite"), above.__globals__)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
@@ -17,7 +18,7 @@ def _ring_case(images: int, channels: int, kernel: int) -> Case:
     return tuple(seeded((images, channels), (kernel,), seed=channels + kernel))
 
 
-def _padded(z: Tensor, w: Tensor, times: int = 1, flipped: bool = False, zeros: bool = True) -> Tensor:
+def _padded(z: Tensor, w: Tensor, flipped: bool = False, zeros: bool = True) -> Tensor:
     """The sums over neighbours that lie in a line, with zeros or copies of the ends beyond them."""
     reach = len(w) // 2
     ends = z[:, :1], z[:, -1:]
@@ -31,12 +32,12 @@ def _padded(z: Tensor, w: Tensor, times: int = 1, flipped: bool = False, zeros: 
 def _ring(
     z: Tensor,
     w: Tensor,
-    side: Callable[[int], int] = lambda d: d,
+    side: Callable[[int, int], int] = lambda d, reach: d,
     axis: int = 1,
     end: Callable[[Tensor], object] = torch.sigmoid,
 ) -> object:
     reach = len(w) // 2
-    total = sum(w[d + reach] * z.roll(-side(d), axis) for d in range(-reach, reach + 1))
+    total = sum(w[d + reach] * z.roll(-side(d, reach), axis) for d in range(-reach, reach + 1))
     return end(total)  # type: ignore[arg-type]
 
 
@@ -50,10 +51,17 @@ check_ring = Exercise(
     slips={
         "side": {
             "The weights are turned round: w[0] belongs to the channel before, not to the one after.":
-                lambda d: -d,
-            "All weights are given to the channel itself. w[0] belongs to the one before it.": lambda d: 0,
-            "The window is one channel too far on: w[k // 2] belongs to the channel itself.": lambda d: d + 1,
-            "The window lags by one channel: w[k // 2] belongs to the channel itself.": lambda d: d - 1,
+                lambda d, reach: -d,
+            "All weights are given to the channel itself. w[0] belongs to the one before it.":
+                lambda d, reach: 0,
+            "The window is one channel too far on: w[k // 2] belongs to the channel itself.":
+                lambda d, reach: d + 1,
+            "The window lags by one channel: w[k // 2] belongs to the channel itself.":
+                lambda d, reach: d - 1,
+            "The window ends at the channel itself. Half of it lies before the channel and half behind it.":
+                lambda d, reach: d - reach,
+            "The window begins at the channel itself. Half of it lies before the channel and half behind it.":
+                lambda d, reach: d + reach,
         },
         "axis": {
             "The ring runs through the images of the batch. It should run through the channels.": 0,
@@ -73,6 +81,19 @@ check_ring = Exercise(
             lambda z, w: _padded(z, w, zeros=False).sigmoid(),
         "The ends are padded with zeros, and the weights are turned round.":
             lambda z, w: _padded(z, w, flipped=True).sigmoid(),
+        "The zeros are all on one side, before the first channel. In a ring there are none, and the window's "
+        "middle lies on the channel.":
+            lambda z, w: F.conv1d(F.pad(z[:, None], (len(w) - 1, 0)), w[None, None])[:, 0].sigmoid(),
+        "The zeros are all on one side, behind the last channel. In a ring there are none, and the window's "
+        "middle lies on the channel.":
+            lambda z, w: F.conv1d(F.pad(z[:, None], (0, len(w) - 1)), w[None, None])[:, 0].sigmoid(),
+        "The ends are mirrored: the last channel's neighbour is then the one before it. In a ring it is the "
+        "first.":
+            lambda z, w: F.conv1d(
+                F.pad(z[:, None], (len(w) // 2, len(w) // 2), mode="reflect"), w[None, None]
+            )[:, 0].sigmoid(),
+        "w[d] counts from w[0], and from the end where d is negative. The one d steps on has w[d + k // 2].":
+            lambda z, w: _ring(z, w.roll(len(w) // 2)),
         "These gates multiply z. What is asked for are the gates.": lambda z, w: z * ring(z, w),
     },
 )  # fmt: skip
@@ -142,12 +163,30 @@ check_weighted_squeeze = Exercise(
         "scores": {
             "The score of a position is the mean of its channels, without w.": lambda u, w: u.mean(1),
             "The score adds the channels without their weights w.": lambda u, w: u.sum(1),
+            "A softmax is applied to w. It belongs to the scores, over the positions.":
+                lambda u, w: torch.einsum("c,ncij->nij", w.softmax(0), u),
+            "The scores are divided by the root of C, as in a transformer. The task has no such factor.":
+                lambda u, w: torch.einsum("c,ncij->nij", w, u) / len(w) ** 0.5,
+            "The scores are divided by C: that is a mean over the channels. The task has a sum.":
+                lambda u, w: torch.einsum("c,ncij->nij", w, u) / len(w),
             "The weights w are subtracted: the sign of the scores is turned round.":
                 lambda u, w: -torch.einsum("c,ncij->nij", w, u),
         },
         "weights": {
             "The scores are used as weights. A softmax over the positions makes them add up to 1.":
                 lambda a: a,
+            "The scores are divided by their sum, which may be 0. A softmax takes e to them first.":
+                lambda a: a / a.sum((1, 2), keepdim=True),
+            "There are two softmaxes, one over rows and one over columns. One runs over all positions of an "
+            "image.":
+                lambda a: a.softmax(2).softmax(1),
+            "There are two softmaxes, one over columns and one over rows. One runs over all positions of an "
+            "image.":
+                lambda a: a.softmax(1).softmax(2),
+            "It is e to the scores, not yet divided by its sum over the positions.":
+                lambda a: a.exp(),
+            "Only the position with the highest score counts. A softmax lets all count, each by its weight.":
+                lambda a: F.one_hot(a.flatten(1).argmax(1), a[0].numel()).view_as(a).to(a),
             "A sigmoid at each position: these weights do not add up to 1.": lambda a: a.sigmoid(),
             "The softmax runs over each row on its own. It should run over all positions of an image.":
                 lambda a: a.softmax(2),
@@ -171,6 +210,18 @@ check_weighted_squeeze = Exercise(
         },
     },
     mistakes={
+        "The softmax runs over the channels. It should run over the positions of each image.":
+            lambda u, w: (u * (u * w[:, None, None]).softmax(1)).sum((2, 3)),
+        "The softmax runs over the channels, and a mean is taken. It should run over the positions of each "
+        "image.":
+            lambda u, w: (u * (u * w[:, None, None]).softmax(1)).mean((2, 3)),
+        "Each channel has a softmax of its own. A position's score adds up its channels, so all maps share "
+        "the weights.":
+            lambda u, w: (u.flatten(2) * (u * w[:, None, None]).flatten(2).softmax(2)).sum(2),
+        "w goes through a softmax and multiplies the channels. The softmax runs over the positions.":
+            lambda u, w: u.mean((2, 3)) * w.softmax(0),
+        "The softmax runs over the channels' means. It should run over the positions, before any mean.":
+            lambda u, w: u.mean((2, 3)) * (u.mean((2, 3)) * w).softmax(1),
         "w multiplies the maps themselves. It makes the scores of the positions.":
             lambda u, w: w * u.mean((2, 3)),
         "The maps are multiplied by the scores, and the mean is taken. Make weights of the scores first.":

@@ -196,12 +196,18 @@ class _Watch(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
+        if name == "__get__" and func.__self__.__name__ in _TURNED:
+            name = "transpose"
         self.all.add(name)
         if not sys._getframe(1).f_code.co_filename.startswith(_LIBRARIES):
             self.own.add(name)
         values = (*args, *(kwargs or {}).values())
         self.given += [(s, name) for s, t in self.sealed.items() if any(value is t for value in values)]
         return func(*args, **(kwargs or {}))
+
+
+_TURNED = ("T", "mT", "H", "mH")
+"""What is written like an attribute, and turns a matrix over."""
 
 
 _LOOKING = ("__get__", "size", "dim", "numel", "__len__")
@@ -237,8 +243,11 @@ def broken(rules: Rules, answer: Callable[..., Any], names: Sequence[str], case:
         if name in found or name in seen.own:
             return f"without `{SPOKEN.get(name, name)}`"
     for sealed, name in seen.given:
+        if name == "transpose":
+            return f"in which {sealed} is not transposed"
         if name not in (*rules.required, *_LOOKING):
-            return f"in which nothing but `{rules.required[0]}` is given {sealed}"
+            needed = rules.required[0]
+            return f"in which nothing but `{SPOKEN.get(needed, needed)}` is given {sealed}"
     if rules.required and not seen.all & set(rules.required):
         return f"with `{SPOKEN.get(rules.required[0], rules.required[0])}`"
     return ""

@@ -308,6 +308,7 @@ def _along(
     s: Tensor,
     mean: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
     off: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
+    placed: Callable[[Tensor, Tensor], Tensor] = lambda s, centred: centred,
     pattern: Callable[[Tensor], Tensor] = lambda v: v[:1],
     size: Callable[[Tensor, Tensor], Tensor] = lambda a, spread: a,
     back: Callable[[Tensor, Tensor], Tensor] = lambda mean, moved: mean + moved,
@@ -315,7 +316,34 @@ def _along(
     centred = s - off(s)
     _, spread, v = torch.linalg.svd(centred, full_matrices=False)
     chosen = pattern(v)
-    return back(mean(s), size(centred @ chosen.T, spread) @ chosen)
+    return back(mean(s), size(placed(s, centred) @ chosen.T, spread) @ chosen)
+
+
+def _other_axis(s: Tensor) -> Tensor:
+    """Along the first column of Vᵀ, as if it were the pattern, with the setting found by it."""
+    centred = s - s.mean(dim=0)
+    chosen = torch.linalg.svd(centred, full_matrices=False)[2][:, 0]
+    return s.mean(dim=0) + (centred @ chosen)[:, None] * chosen
+
+
+def _row_of_eigenvectors(s: Tensor) -> Tensor:
+    """Along the last row of the eigenvectors, which are columns."""
+    centred = s - s.mean(dim=0)
+    chosen = torch.linalg.eigh(centred.T @ centred)[1][-1]
+    return s.mean(dim=0) + (centred @ chosen)[:, None] * chosen
+
+
+def _standardised(s: Tensor, back: bool) -> Tensor:
+    """Along the first pattern of gates that were divided by their spread, multiplied by it again or not."""
+    spread = s.std(dim=0)
+    moved = _along((s - s.mean(dim=0)) / spread)
+    return s.mean(dim=0) + (moved * spread if back else moved)
+
+
+def _means_left_in(s: Tensor) -> Tensor:
+    """Along the first pattern of s with its means left in."""
+    chosen = torch.linalg.svd(s, full_matrices=False)[2][:1]
+    return s.mean(dim=0) + (s - s.mean(dim=0)) @ chosen.T @ chosen
 
 
 def along_one(s: Tensor) -> Tensor:
@@ -350,6 +378,14 @@ check_along_one = Exercise(
             "Each image's mean is taken off before the patterns are found. It is each channel's, "
             "dimension 0.":
                 lambda s: s.mean(dim=1, keepdim=True),
+            "One mean for all channels is taken off before the patterns are found. Each channel has its own, "
+            "s.mean(dim=0).":
+                lambda s: s.mean(),
+        },
+        "placed": {
+            "The setting is taken from s itself. It says how far an image is from the channels' means: take "
+            "them off first.":
+                lambda s, centred: s,
         },
         "pattern": {
             "That is the second pattern.": lambda v: v[1:2],
@@ -373,6 +409,19 @@ check_along_one = Exercise(
     mistakes={
         "The means were not taken off first, and are not added: the first pattern then is mostly the mean.":
             lambda s: _along(s, off=lambda s: 0 * s[0], mean=lambda s: 0 * s[0]),
+        "One mean for all channels is taken off and added again. Each channel has its own, s.mean(dim=0).":
+            lambda s: _along(s, off=lambda s: s.mean(), mean=lambda s: s.mean()),
+        "The pattern was found in s with its means left in. Take the channels' means off before the SVD.":
+            _means_left_in,
+        "The pattern is taken along the wrong axis. From torch.linalg.svd it is the row Vh[0], from "
+        "torch.svd the column V[:, 0].":
+            _other_axis,
+        "That is a row of the eigenvectors' matrix. An eigenvector is a column, and the largest comes last.":
+            _row_of_eigenvectors,
+        "The gates are divided by their spread first. Only the channels' means are taken off.":
+            lambda s: _standardised(s, back=False),
+        "The gates are divided by their spread before the patterns are found. Only means are taken off.":
+            lambda s: _standardised(s, back=True),
         "That is all but the first pattern: what is left of the gates without it.":
             lambda s: s - along_one(s) + s.mean(dim=0),
         "That is the rest, what the first pattern leaves.":
