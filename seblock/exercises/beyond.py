@@ -1,17 +1,24 @@
 """Exercises of 13_what_came_after."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seblock.exercises.exercise import Case, Exercise, seeded
+from seblock.exercises.outcome import number
+
+
+def ring_of(z: Tensor, w: Tensor) -> Tensor:
+    """The sums over neighbours in a ring."""
+    reach = len(w) // 2
+    return torch.stack([w[d + reach] * z.roll(-d, 1) for d in range(-reach, reach + 1)]).sum(0)
 
 
 def ring(z: Tensor, w: Tensor) -> Tensor:
-    reach = len(w) // 2
-    return sum(w[d + reach] * z.roll(-d, 1) for d in range(-reach, reach + 1)).sigmoid()  # type: ignore[union-attr]
+    return ring_of(z, w).sigmoid()
 
 
 def _ring_case(images: int, channels: int, kernel: int) -> Case:
@@ -94,6 +101,13 @@ check_ring = Exercise(
             )[:, 0].sigmoid(),
         "w[d] counts from w[0], and from the end where d is negative. The one d steps on has w[d + k // 2].":
             lambda z, w: _ring(z, w.roll(len(w) // 2)),
+        "`roll` without `dims` runs on from one image into the next. The ring is within an image: dims=1.":
+            lambda z, w: sum(
+                w[d + len(w) // 2] * z.roll(-d) for d in range(-(len(w) // 2), len(w) // 2 + 1)).sigmoid(),
+        "The sigmoid is applied to each neighbour, before the sum. It comes at the end, once.":
+            lambda z, w: ring_of(z.sigmoid(), w),
+        "The sum is divided by k. ECA adds the neighbours up, each with its weight.":
+            lambda z, w: (ring_of(z, w) / len(w)).sigmoid(),
         "These gates multiply z. What is asked for are the gates.": lambda z, w: z * ring(z, w),
     },
 )  # fmt: skip
@@ -103,15 +117,42 @@ def dearer_from(height: int, width: int, r: int) -> int:
     return r * height * width // 2 + 1
 
 
+def _both_counts(result: Any, height: int, width: int, r: int) -> str:
+    """What both cost with that many channels, and whether fewer would do."""
+    c = float(result)
+    if c != int(c) or c < 1:
+        return (
+            f"For height = {height}, width = {width}, r = {r} you return {number(c)}, and channels come "
+            f"whole: "
+            "1 or more of them."
+        )
+    text = (
+        f"For height = {height}, width = {width}, r = {r} you return {number(c)}. With so many channels "
+        f"SE has "
+        f"{number(2 * c * c / r)} multiply-adds, 2 C² / r, and sSE {number(c * height * width)}, C · H · W"
+    )
+    right = dearer_from(height, width, r)
+    if c < right:
+        return f"{text}: SE has to have more."
+    return f"{text}. With one channel fewer SE has more already." if c > right else text
+
+
 check_dearer_from = Exercise(
     solution=dearer_from,
-    cases=[(7, 7, 16), (14, 14, 16), (5, 3, 4), (56, 56, 2), (3, 3, 3), (1, 1, 1)],
+    cases=[(7, 7, 16), (14, 14, 16), (5, 3, 4), (56, 56, 2), (3, 3, 3), (1, 1, 1), (1, 1, 3), (2, 3, 5)],
+    reason=_both_counts,
+    kinds={
+        "r · H · W is even": lambda height, width, r: r * height * width % 2 == 0,
+        "r · H · W is odd": lambda height, width, r: r * height * width % 2 == 1,
+    },
     right="Below that sSE is the dearer one. At 56 × 56 that is far more channels than such maps have.",
     mistakes={
         "At that number both cost the same, or SE still costs less. It has to be more.":
             lambda height, width, r: r * height * width // 2,
         "Rounding up is not enough: where r · H · W is even, both cost the same there. It has to be more.":
             lambda height, width, r: -(-r * height * width // 2),
+        "With that number both cost the same, and it may be half a channel. SE has to have more.":
+            lambda height, width, r: r * height * width / 2,
         "The factor 2 is missing: SE has two matrices.":
             lambda height, width, r: r * height * width + 1,
         "The factor 2 is on the wrong side: SE has two matrices, so it needs fewer channels.":
@@ -124,6 +165,15 @@ check_dearer_from = Exercise(
             lambda height, width, r: r * (height + width) // 2 + 1,
         "sSE is counted once, not at each position.":
             lambda height, width, r: r // 2 + 1,
+        "That is the root of it. On both sides one C can be cancelled: 2 C / r > H · W.":
+            lambda height, width, r: int((r * height * width / 2) ** 0.5) + 1,
+        "H · W is squared. Both sides have one C in common: 2 C / r > H · W.":
+            lambda height, width, r: r * (height * width) ** 2 // 2 + 1,
+        "That is half-way rounded up, and one more: where r · H · W is odd, one channel fewer will do.":
+            lambda height, width, r: -(-r * height * width // 2) + 1,
+        "C / r is rounded down, or only channels that r divides are tried. The task takes C / r as it is.":
+            lambda height, width, r: next(
+                c for c in range(1, 10**6) if 2 * c * (c // r) > c * height * width),
         "The channels are whole: round down before you add one.":
             lambda height, width, r: r * height * width / 2 + 1,
     },
@@ -152,7 +202,7 @@ def _weighted(
 check_weighted_squeeze = Exercise(
     solution=weighted_squeeze,
     cases=[
-        *[_maps(2, 3, 4, 5), _maps(3, 4, 2, 3), _maps(1, 2, 6, 2)],
+        *[_maps(2, 3, 4, 5), _maps(3, 4, 2, 3), _maps(1, 2, 6, 2), _maps(1, 3, 2, 4), _maps(3, 2, 5, 2)],
         (_maps(2, 3, 3, 4)[0], torch.zeros(3)),
     ],
     shapes="u (N, C, H, W), w (C,) -> (N, C)",
@@ -185,6 +235,8 @@ check_weighted_squeeze = Exercise(
                 lambda a: a.softmax(1).softmax(2),
             "It is e to the scores, not yet divided by its sum over the positions.":
                 lambda a: a.exp(),
+            "It is the logarithm of the softmax. The weights are the softmax itself, which adds up to 1.":
+                lambda a: a.flatten(1).log_softmax(1).view_as(a),
             "Only the position with the highest score counts. A softmax lets all count, each by its weight.":
                 lambda a: F.one_hot(a.flatten(1).argmax(1), a[0].numel()).view_as(a).to(a),
             "A sigmoid at each position: these weights do not add up to 1.": lambda a: a.sigmoid(),

@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -41,11 +41,21 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], hint: str = "") -> str:
+class Advice(Protocol):
+    """What an exercise has to add to an error: by words of the line, and where nothing else is known."""
+
+    @property
+    def notes(self) -> Mapping[str, str]: ...
+
+    @property
+    def hint(self) -> str: ...
+
+
+def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], advice: Advice) -> str:
     """An error in two or three sentences: the line, what stood there, what it means; if unknown, the hint."""
     frame, position = _place(error.__traceback__)
     if frame is None:
-        why = cause(error, None) or hint
+        why = cause(error, None) or advice.hint
         pairs = ", ".join(
             f"{n} = {shown(a)}" for n, a in zip(names, arguments, strict=True) if not callable(a)
         )
@@ -55,7 +65,8 @@ def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], h
     values = _values(part, frame) if part is not None else {}
     if not values:
         values = {n: v for n, v in frame.f_locals.items() if isinstance(v, Tensor) and n in source}
-    why = cause(error, _Scene(part, values)) or hint
+    note = next((note for words, note in advice.notes.items() if words in source), "")
+    why = note or cause(error, _Scene(part, values)) or advice.hint
     there = f"In line {position[0] - _before(frame)}"
     if source:
         there += f", `{source if len(source) <= 70 else source[:67] + '...'}`"
@@ -73,6 +84,10 @@ class _Scene:
         """The text of a value that was None, if there is just one."""
         none = [name for name, value in self.values.items() if value is None]
         return none[0] if len(none) == 1 else ""
+
+    def pairs(self) -> str:
+        """The text of a value that `sort` or `max` gave with its indices, if there is one."""
+        return next((n for n, v in self.values.items() if type(v).__module__ == "torch.return_types"), "")
 
 
 def _place(trace: TracebackType | None) -> tuple[FrameType | None, tuple[int, int, int, int]]:
@@ -152,6 +167,8 @@ def _described(value: Any) -> str:
     """A value by its shape, its length or itself."""
     if isinstance(value, Tensor | np.ndarray):
         return str(tuple(value.shape))
+    if type(value).__module__ == "torch.return_types":
+        return "values and indices together"
     if isinstance(value, list | tuple) and not (len(value) <= 4 and all(isinstance(v, int) for v in value)):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, dict):

@@ -323,6 +323,8 @@ check_softmax_gates = Exercise(
         "whole": {
             "The channels that nobody pushes count as well: e to the 0 is 1, for each of them.":
                 lambda e, pushed, others: pushed * e,
+            "The pushes themselves are added up in the sum. Each of those channels adds e to the push.":
+                lambda e, pushed, others: pushed * math.log(e) + others,
             "Only one of the pushed channels is in the sum. Each of them adds e to the push.":
                 lambda e, pushed, others: e + pushed - 1 + others,
             "Only one of the pushed channels is in the sum, and the others of them are in none.":
@@ -357,6 +359,13 @@ check_softmax_gates = Exercise(
     mistakes={
         "That is the sigmoid, number by number. A softmax divides by a sum over all channels.":
             lambda channels, pushed, push: (1 / (1 + math.exp(-push)), 0.5),
+        "As if there were two channels, one pushed and one not. The sum has a term for every channel.":
+            lambda channels, pushed, push: softmax_gates(2, 1, push),
+        "These are sigmoids, divided by their sum. A softmax takes e to the push, and e to the 0, which "
+        "is 1.":
+            lambda channels, pushed, push: (
+                (s := 1 / (1 + math.exp(-push))) / (total := pushed * s + (channels - pushed) / 2),
+                0.5 / total),
         "The pushed ones get the whole, 1 divided by their number. The others get something too.":
             lambda channels, pushed, push: (1 / pushed, 0.0),
         "The two are exchanged: first a channel that is pushed, then one that is not.":
@@ -424,7 +433,8 @@ check_small_weights = Exercise(
             lambda w1, w2: (w1.clamp(-1, 1), w2.clone()),
         "Some units speak and keep silent for other images than before: each unit's weights need one factor.":
             lambda w1, w2: (w1.clamp(-1, 1), 2 * w2),
-        "The units do as before, but the gates have changed: column h of W₂ listens to unit h.":
+        "The units do as before, but the gates have changed: what unit h lost in W₁, column h of W₂ has to "
+        "gain.":
             lambda w1, w2: (w1 / w1.abs().max(), w2 / w1.abs().max()),
     },
 )  # fmt: skip

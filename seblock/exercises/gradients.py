@@ -229,8 +229,7 @@ check_waking_bias = Exercise(
         "There is no a[N], and a[-1] is the smallest sum: for k = 0 and for k = N go beyond the last sum by "
         "a step.":
             _without_ends,
-        "There is no sum a[N] to go half-way to: for k = N the bias lifts the smallest sum above 0, by any "
-        "step.":
+        "There is no sum a[N]: for k = N the bias lifts the smallest sum above 0, by any step.":
             lambda w, z, k: _without_ends(w, z, k, first=True),
         "For k = 0, a[k - 1] is a[-1], the smallest sum. Go beyond the largest instead, by any step.":
             lambda w, z, k: _without_ends(w, z, k, last=True),
@@ -347,6 +346,10 @@ check_back_through_max = Exercise(
             lambda u, grad_z: back_through_max(u, torch.ones_like(grad_z)),
         "It is divided by H · W. There is one largest position, and it moves z by as much as itself.":
             lambda u, grad_z: back_through_max(u, grad_z) / (u.shape[2] * u.shape[3]),
+        "It is divided by H · W, and several that are the largest all get it. There is one, and it moves "
+        "z by "
+        "as much as itself.":
+            lambda u, grad_z: _where_max(u, grad_z, (2, 3)) / (u.shape[2] * u.shape[3]),
         "It is the largest of each column that gets the gradient. A map has one largest position.":
             lambda u, grad_z: _where_max(u, grad_z, 2),
         "It is the largest of each row that gets the gradient. A map has one largest position.":

@@ -68,6 +68,14 @@ def _filled(s: Tensor, labels: Tensor, of: Callable[[Tensor], Tensor], last: boo
     return means
 
 
+def _at_place_k(s: Tensor, labels: Tensor) -> Tensor:
+    """A zero for each image, but for places that are the number of a class: these hold its mean."""
+    means = torch.zeros_like(s)
+    for k in labels.unique():
+        means[k] = s[labels == k].mean()
+    return means
+
+
 check_specificity = Exercise(
     solution=specificity,
     cases=[
@@ -137,6 +145,9 @@ check_specificity = Exercise(
             lambda s, labels: s[labels].var() / s.var(),
         "The class with the highest label is left out: range(n) ends at n - 1.":
             lambda s, labels: _filled(s, labels, Tensor.mean, last=False).var() / s.var(),
+        "m[k] is place k, one number a class. A mask, m[labels == k], fills the places of the class's "
+        "images.":
+            lambda s, labels: _at_place_k(s, labels).var() / s.var(),
         "Each class has its median. The variance between classes is that of their means.":
             lambda s, labels: _filled(s, labels, Tensor.median).var() / s.var(),
         "It is the distance from the lowest class mean to the highest. The task asks for a share of "
@@ -424,6 +435,8 @@ check_along_one = Exercise(
             lambda s: _standardised(s, back=True),
         "That is all but the first pattern: what is left of the gates without it.":
             lambda s: s - along_one(s) + s.mean(dim=0),
+        "The first pattern is added to the gates themselves. It is added to the channels' means.":
+            lambda s: s + along_one(s) - s.mean(dim=0),
         "That is the rest, what the first pattern leaves.":
             lambda s: s - along_one(s),
         "Each image's mean is taken off. It is each channel's, over the images, dimension 0.":

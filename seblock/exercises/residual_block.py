@@ -296,6 +296,19 @@ check_most_blocks = Exercise(
                 min(n, budget // (2 * c * c // reduction)) for n, c in stages),
         "A stage has only so many blocks: count each of them once.":
             lambda stages, reduction, budget: budget // min(2 * c * c // reduction for _, c in stages),
+        "Each price is compared with the whole budget. What a block costs is gone for the next.":
+            lambda stages, reduction, budget: sum(
+                n for n, c in stages if 2 * c * c // reduction <= budget),
+        "One block of each stage is bought. A stage has as many as its first number says.":
+            lambda stages, reduction, budget: _by_price(
+                [(1, c) for _, c in stages], budget, lambda c: 2 * c * c // reduction),
+        "All blocks or none: part of them may be bought, the cheapest first.":
+            lambda stages, reduction, budget: sum(n for n, _ in stages) * (
+                sum(2 * n * c * c // reduction for n, c in stages) <= budget),
+        "More blocks are bought than a stage has, one stage after the other.":
+            lambda stages, reduction, budget: _without_limit(stages, reduction, budget),
+        "More blocks are bought than a stage has, and never the one that costs just what is left.":
+            lambda stages, reduction, budget: _without_limit(stages, reduction, budget, short=1),
         "That is one block too many: the last one was bought on credit.":
             lambda stages, reduction, budget: min(
                 most_blocks(stages, reduction, budget) + 1, sum(n for n, _ in stages)),
@@ -321,6 +334,15 @@ def _from_the_last(stages: Stages, reduction: int, budget: int) -> int:
         budget, count = budget - bought * (2 * c * c // reduction), count + bought
         if bought < n:
             break
+    return count
+
+
+def _without_limit(stages: Stages, reduction: int, budget: int, short: int = 0) -> int:
+    """How many blocks a budget buys in the list's order, as if a stage had as many as anybody wants."""
+    count = 0
+    for _, c in stages:
+        bought = max(0, (budget - short) // (2 * c * c // reduction))
+        budget, count = budget - bought * (2 * c * c // reduction), count + bought
     return count
 
 
