@@ -36,6 +36,11 @@ def _padded(z: Tensor, w: Tensor, flipped: bool = False, zeros: bool = True) -> 
     return sum(w[d] * wide[:, d : d + z.shape[1]] for d in range(len(w)))  # type: ignore[return-value]
 
 
+def _with_ends(z: Tensor, w: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """The gates, with these channels laid before and after z."""
+    return F.conv1d(torch.cat([before, z, after], 1)[:, None], w[None, None])[:, 0].sigmoid()
+
+
 def _ring(
     z: Tensor,
     w: Tensor,
@@ -101,6 +106,13 @@ check_ring = Exercise(
             )[:, 0].sigmoid(),
         "w[d] counts from w[0], and from the end where d is negative. The one d steps on has w[d + k // 2].":
             lambda z, w: _ring(z, w.roll(len(w) // 2)),
+        "For k = 1 nothing is put on, and z[:, -0:] is all of z. Begin the slice at C - k // 2 instead.":
+            lambda z, w: _with_ends(z, w, z[:, -(len(w) // 2) :], z[:, : len(w) // 2]),
+        "The ends are on the wrong sides: before the first channel comes the last one, and z[:, -0:] is "
+        "all of z.":
+            lambda z, w: _with_ends(z, w, z[:, : len(w) // 2], z[:, -(len(w) // 2) :]),
+        "The ends are on the wrong sides. Before the first channel comes the last one.":
+            lambda z, w: _with_ends(z, w, z[:, : len(w) // 2], z[:, z.shape[1] - len(w) // 2 :]),
         "`roll` without `dims` runs on from one image into the next. The ring is within an image: dims=1.":
             lambda z, w: sum(
                 w[d + len(w) // 2] * z.roll(-d) for d in range(-(len(w) // 2), len(w) // 2 + 1)).sigmoid(),
@@ -153,6 +165,10 @@ check_dearer_from = Exercise(
             lambda height, width, r: -(-r * height * width // 2),
         "With that number both cost the same, and it may be half a channel. SE has to have more.":
             lambda height, width, r: r * height * width / 2,
+        "It is divided by 4. SE has two matrices, so 2 · C · C / r is more than C · H · W.":
+            lambda height, width, r: r * height * width // 4 + 1,
+        "The factor 2 is missing: SE has two matrices. And at that number one side is just as dear.":
+            lambda height, width, r: r * height * width,
         "The factor 2 is missing: SE has two matrices.":
             lambda height, width, r: r * height * width + 1,
         "The factor 2 is on the wrong side: SE has two matrices, so it needs fewer channels.":
@@ -257,6 +273,8 @@ check_weighted_squeeze = Exercise(
             "These are the weighted maps. Add them up over the positions.":
                 lambda a, u: a[:, None] * u,
             "These are the weights. Asked for are the sums of each map with them.": lambda a, u: a,
+            "It is the largest weighted value of each map. Add them up.":
+                lambda a, u: (a[:, None] * u).amax((2, 3)),
             "It is one number an image, not one a channel.":
                 lambda a, u: torch.einsum("nij,ncij->n", a, u),
         },

@@ -75,6 +75,11 @@ check_terms = Exercise(
             "Every channel meets the last slice. Channel s has a slice of its own, v_c[s].":
                 lambda v: v[-1:].expand_as(v),
             "Rows and columns of the kernel are swapped.": lambda v: v.transpose(1, 2),
+            "Rows and columns of the kernel are swapped, and it is flipped. It slides as it is.":
+                lambda v: v.flip(1, 2).transpose(1, 2),
+            "The kernel is turned by a quarter. It slides as it is.": lambda v: v.rot90(1, (1, 2)),
+            "The kernel is turned by a quarter, clockwise. It slides as it is.":
+                lambda v: v.rot90(-1, (1, 2)),
             "Every channel meets the sum of all slices. Channel s has a slice of its own, v_c[s].":
                 lambda v: v.sum(0, keepdim=True).expand_as(v),
         },
@@ -293,6 +298,8 @@ check_line = Exercise(
         },
     },
     mistakes={
+        "That is the mean step of the three channels. The steps are added up, and each brings 4/3 of itself.":
+            lambda left, right: (right - left).mean(),
         "The factor 4/3 is at the left sum alone: brackets around the difference put it at both.":
             lambda left, right: right.sum() - 4 / 3 * left.sum(),
         "The factor 4/3 is at the right sum alone: brackets around the difference put it at both.":

@@ -64,7 +64,7 @@ def _same_numbers(evidence: "Evidence") -> str:
         return f"The numbers are right. {axes}"
     if evidence.holds(lambda g, w, _: same(torch.einsum("abab->ab", g), w)):
         return "Axes of size 1 met others, so every number met every other: drop them before that."
-    if evidence.holds(lambda g, w, _: w.ndim > 1 and g.ndim > w.ndim and _on_a_diagonal(g.squeeze(), w)):
+    if evidence.holds(lambda g, w, _: w.ndim > 1 and g.ndim > w.ndim and _on_a_diagonal(g, w)):
         return "An axis of size 1 met another, so every part met every other: drop it before that."
     if evidence.holds(lambda g, w, _: g.numel() == w.numel() and same(g.flatten(), w.flatten())):
         return "The numbers are right, and in the right order: only the shape is not."
@@ -79,11 +79,16 @@ def _same_numbers(evidence: "Evidence") -> str:
 
 def _on_a_diagonal(g: Tensor, w: Tensor) -> bool:
     """Whether the right numbers stand where two axes that are equally long have the same index."""
-    return g.ndim == w.ndim + 1 and any(
-        same(g.diagonal(dim1=a, dim2=b).permute(order), w)
+    lines = [
+        g.diagonal(dim1=a, dim2=b).squeeze()
         for a, b in itertools.combinations(range(g.ndim), 2)
         if g.shape[a] == g.shape[b]
-        for order in itertools.permutations(range(w.ndim))
+    ]
+    wanted = w.squeeze()
+    return any(
+        line.ndim == wanted.ndim and same(line.permute(order), wanted)
+        for line in lines
+        for order in itertools.permutations(range(wanted.ndim))
     )
 
 

@@ -105,6 +105,10 @@ check_grad_from_output = Exercise(
         "gather": {
             "It is the mean over the map. The gate multiplies every position, and what comes back adds up.":
                 lambda t: t.mean(dim=(2, 3)),
+            "It is the largest product of the map. The gate multiplies every position, and what comes "
+            "back adds "
+            "up.":
+                lambda t: t.amax(dim=(2, 3)),
             "Everything is added up. Each channel of each image keeps its own sum: dimensions 2 and 3 go.":
                 lambda t: t.sum().expand(t.shape[:2]),
             "The images are added up as well. Each keeps its own sum: only dimensions 2 and 3 go.":
@@ -132,6 +136,8 @@ check_grad_from_output = Exercise(
     mistakes={
         "Multiply position by position first, then add up.":
             lambda g, x_tilde, s: g.sum(dim=(2, 3)) * x_tilde.sum(dim=(2, 3)) * (1 - s),
+        "The means are multiplied. Multiply position by position first, then add up.":
+            lambda g, x_tilde, s: g.mean(dim=(2, 3)) * x_tilde.mean(dim=(2, 3)) * (1 - s),
         "s is taken off. The sigmoid's slope multiplies: by 1 - s.":
             lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) - s,
     },

@@ -157,13 +157,14 @@ OTHER = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
 def _met(name: str, given: State, wanted: State) -> int:
     """How an entry was met.
 
-    0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix.
+    0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix, 6 that transposed.
     """
     if name not in given:
         return 0
     right = wanted[name]
     value = torch.as_tensor(given[name]).to(right.dtype)
-    ways = [right, right.T if right.ndim == 2 else right, wanted[OTHER.get(name, name)]]
+    other = wanted[OTHER.get(name, name)]
+    ways = [right, right.T if right.ndim == 2 else right, other, other.T if other.ndim == 2 else other]
     if all(value.shape != w.shape for w in ways):
         return 1
     return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
@@ -206,6 +207,7 @@ def _entries(given: State, state: State) -> str:
             2: "should be zero" if "bias" in name else "has the right shape and other numbers than SELayer's",
             4: "is transposed",
             5: f"is the matrix that belongs to {OTHER.get(name)}",
+            6: f"is the matrix that belongs to {OTHER.get(name)}, transposed",
         }
         if met != 3:
             said.append(f"{name} {told[met]}")

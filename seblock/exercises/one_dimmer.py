@@ -105,6 +105,10 @@ check_specificity = Exercise(
             lambda s, labels: _means(s, labels).var() / s.var(),
         "Each class counts once, and neither is it a share: it is the variance of the classes' means.":
             lambda s, labels: _means(s, labels).var(),
+        "The class means' variance is counted in the whole twice, and each class once: s.var() holds it all.":
+            lambda s, labels: _means(s, labels).var() / (_means(s, labels).var() + s.var()),
+        "Each class's distance is counted once. Its square counts for each of the class's images.":
+            lambda s, labels: (_means(s, labels) - s.mean()).square().sum() / (s - s.mean()).square().sum(),
         "It is between over within. The share is between over the sum of both.":
             lambda s, labels: specificity(s, labels) * s.var(correction=0) / _within(s, labels),
         "It is all variance over that between the classes: the share is upside down.":
@@ -412,6 +416,7 @@ check_along_one = Exercise(
             "The first pattern's share of the variance is multiplied in. All of the setting is kept.":
                 lambda a, spread: a * spread[0] ** 2 / spread.square().sum(),
             "The settings have lost their sign.": lambda a, spread: a.abs(),
+            "S[0] is multiplied in twice. U · S[0] is the setting already.": lambda a, spread: a * spread[0],
         },
         "back": {
             "The first pattern is taken off. It should be added.": lambda mean, moved: mean - moved,

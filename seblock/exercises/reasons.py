@@ -178,7 +178,8 @@ def _not_finite(evidence: Evidence) -> str:
     given, case = bad[0]
     what = "infinite, as from a division by 0"
     if given.isnan().any():
-        what = "NaN, as from 0 / 0, the root or the logarithm of something negative, or the mean of nothing"
+        what = "NaN, as from 0 / 0, the root or the logarithm of something negative, the mean of nothing, or "
+        what += "the spread of one number"
     some = (
         "some of what your function returns is" if given.isfinite().any() else "what your function returns is"
     )

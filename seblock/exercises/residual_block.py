@@ -401,9 +401,9 @@ check_compensation = Exercise(
                 lambda s: (1 - s) / s,
         },
         "share": {
-            "The factor is right. What comes back is s (1 - s) of a sum over maps that are 1 / s as large.":
+            "What arrives is s (1 - s) of a sum over maps that are 1 / s as large, so an s cancels.":
                 lambda s: s * (1 - s),
-            "1 / s is right, and s (1 - s) divided by s leaves 1 - s, not s.": lambda s: s,
+            "What arrives is s (1 - s) divided by s, and that leaves 1 - s, not s.": lambda s: s,
             "The maps are 1 / s times as large: that multiplies the slope, it does not divide it.":
                 lambda s: s**2 * (1 - s),
             "The share that arrives is divided by s once too often.": lambda s: (1 - s) / s,

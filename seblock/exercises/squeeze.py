@@ -224,6 +224,12 @@ check_squeeze = Exercise(
                 lambda z: z.softmax(1),
         },
     },
+    mistakes={
+        "There is padding: the window fits in nine places instead of one.":
+            lambda u: torch.nn.functional.conv2d(
+                u, torch.ones(u.shape[1], 1, *u.shape[2:]) / u[0, 0].numel(), groups=u.shape[1], padding=1
+            ).flatten(1),
+    },
 )  # fmt: skip
 
 
@@ -327,6 +333,8 @@ check_masked_squeeze = Exercise(
     mistakes={
         "It is the largest valid value. The valid positions have to be averaged.":
             lambda u, mask: u.masked_fill(mask == 0, -torch.inf).amax((2, 3)),
+        "It is the largest value, and padding counts as 0. The valid positions have to be averaged.":
+            lambda u, mask: (u * mask).amax((2, 3)),
         "The mask is not used: it is the mean over all positions.":
             lambda u, mask: squeeze(u),
         "It is the mean over the padding: 1 marks what is valid, 0 what is not.":
