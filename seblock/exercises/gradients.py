@@ -176,18 +176,28 @@ def _unit(n: int, c: int, k: int) -> Case:
     return w, z.abs(), k
 
 
+def _which_sum(bias: float, sums: Tensor) -> str:
+    """Which of the sums, the largest first, a bias is made of, as a sentence with a space before it."""
+    for told, value in ((" It is minus the sum", -bias), (" It is the sum", bias)):
+        near = ((sums - value).abs() < 1e-5).nonzero().flatten().tolist()
+        if near:
+            sign = ", at which that image is just off" if value != bias else ": the sign has to turn round"
+            return f"{told} that is number {near[0] + 1} from above{sign}."
+    return ""
+
+
 def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
     """For how many images the unit is on, and what has to lie above zero."""
     bias, sums = float(result), (z @ w).sort(descending=True).values
     text = (
         f"With your bias, {number(bias)}, the unit is on for {_woken(bias, w, z, k)} of {len(sums)} "
-        f"images, and it should be for k = {k}."
+        f"images, and it should be for k = {k}.{_which_sum(bias, sums)}"
     )
     if k == 0:
-        return f"{text} So all sums stay below zero, the largest, {number(float(sums[0]))}, as well."
+        return f"{text} So all sums have to stay below zero, the largest, {number(float(sums[0]))}, as well."
     if k == len(sums):
         smallest = number(float(sums[-1]))
-        return f"{text} So all sums come above zero, the smallest, {smallest}, as well: at 0 a unit is off."
+        return f"{text} So all sums have to come above zero, the smallest, {smallest}, as well: at 0 a unit is off."
     above, below = (number(float(sums[i])) for i in (k - 1, k))
     return (
         f"{text} The bias has to bring the sums of {k} of them, from {above} up above zero, and leave the "

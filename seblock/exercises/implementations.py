@@ -1,6 +1,7 @@
 """Exercises of 06_two_implementations."""
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -361,6 +362,12 @@ check_brighter = Exercise(
     reason=_one_gate,
     right="You never saw a weight: without biases the old gates say all that there is to know.",
     mistakes={
+        "s / (1 - s) is multiplied by a, or the logarithm of a is added to the sum. It is the sum that is "
+        "a times "
+        "as large.":
+            lambda s, a: (s.logit() + math.log(a)).sigmoid(),
+        "a multiplies the logarithm of s alone. The sum is log s - log (1 - s), and all of it grows.":
+            lambda s, a: (a * s.log() - (1 - s).log()).sigmoid(),
         "a multiplies the gates, and some are then above 1, where logit gives NaN. It multiplies the logit.":
             _logit_of_product,
         "The gates themselves are multiplied. What grows with the light is the sum that σ is given.":
