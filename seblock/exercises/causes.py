@@ -5,6 +5,8 @@ import difflib
 import re
 from typing import Any, Protocol
 
+import torch
+
 CAUSES = {
     # shapes
     r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)":
@@ -41,7 +43,8 @@ CAUSES = {
     r"Sizes of tensors must match except in dimension|all the input array dimensions":
         "What is joined has to have the same size along every other axis.",
     r"stack expects each tensor to be equal size": "What is stacked has to have one shape.",
-    r"stack\(\)|cat\(\)|expected a non-empty list|received an empty|must be tuple of Tensors":
+    r"stack\(\)|cat\(\)|expected a non-empty list|a non-empty TensorList|"
+    r"received an empty|must be tuple of Tensors":
         "`stack` and `cat` want a list of tensors, in one pair of brackets, with at least one in it.",
     r"shape of the mask|indexed tensor": "A mask needs the shape of what it chooses from.",
     r"not enough values to unpack|too many values to unpack":
@@ -177,6 +180,12 @@ def cause(error: BaseException, scene: Scene | None) -> str:
         return f"{none} is None until `backward` ran, and only what has requires_grad gets one."
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         return "Is the name spelt as where it was made, and has that cell been run?"
+    if (
+        isinstance(error, AttributeError)
+        and message.startswith("module")
+        and hasattr(torch, error.name or "")
+    ):
+        return f"torch.{error.name} has it, for tensors."
     if isinstance(error, AttributeError) and (name := _near(error)):
         return f"Did you mean `{name}`?"
     if scene and (both := scene.pairs()):

@@ -40,16 +40,18 @@ def _pooled(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _in_steps(result: Any, plain: Tensor, with_se: Tensor) -> str:
-    """How the standard error comes about, in numbers."""
+    """How the standard error comes about, in numbers, and the difference where it is wrong too."""
+    apart, ours = float(with_se.mean() - plain.mean()), float(result[0])
+    first = f"The means are {number(apart, ours)} apart, and you return {number(ours, apart)}. "
+    if math.isclose(apart, ours, rel_tol=1e-3, abs_tol=1e-5):
+        first = ""
     given, right = float(result[1]), float(_error(plain, with_se))
     a, b = (float(v.var()) for v in (plain, with_se))
     total = a / len(plain) + b / len(with_se)
-    return (
+    return first + (
         f"For {len(plain)} runs of plain and {len(with_se)} with SE the error is {number(given, right)}, "
-        f"expected "
-        f"is {number(right, given)}. The variances are {number(a)} and {number(b)}; divided by "
-        f"{len(plain)} and "
-        f"{len(with_se)} they add up to {number(total)}, and the root of that is wanted."
+        f"expected is {number(right, given)}. The variances are {number(a)} and {number(b)}; divided by "
+        f"{len(plain)} and {len(with_se)} they add up to {number(total)}, and the root of that is wanted."
     )
 
 

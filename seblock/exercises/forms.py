@@ -106,7 +106,8 @@ def _reduced(evidence: "Evidence") -> str:
             for axes in itertools.combinations(range(wanted.ndim), n):
                 if evidence.holds(lambda g, w, _, r=reduce, a=axes: same(g, _over(r, w, a))):
                     names = " and ".join(f"dimension {a}{_letter(evidence, a)}" for a in axes)
-                    return f"It is {told.format(names)} of what is wanted: leave that out."
+                    loop = ", an index or a `return` inside the loop" if " along " in told else ""
+                    return f"It is {told.format(names)} of what is wanted: leave that out{loop}."
     return ""
 
 
@@ -213,8 +214,10 @@ def _upper(text: str) -> str:
 
 def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     """How the numbers of axes compare."""
+    if w.ndim == 0 and all(given.numel() == 1 for given, _, _ in evidence.pairs()):
+        return "The task asks for the number itself, not for a list that holds it."
     if w.ndim == 0:
-        return f"The task asks for one number, not for {g.numel()}."
+        return f"The task asks for one number, not for {g.numel() if g.numel() > 1 else 'several'}."
     if g.ndim != w.ndim:
         return (
             f"It has {g.ndim} axes, and should have {w.ndim}."

@@ -197,7 +197,9 @@ def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
         return f"{text} So all sums have to stay below zero, the largest, {number(float(sums[0]))}, as well."
     if k == len(sums):
         smallest = number(float(sums[-1]))
-        return f"{text} So all sums have to come above zero, the smallest, {smallest}, as well: at 0 a unit is off."
+        return (
+            f"{text} So all sums have to come above zero, the smallest, {smallest}, too: at 0 a unit is off."
+        )
     above, below = (number(float(sums[i])) for i in (k - 1, k))
     return (
         f"{text} The bias has to bring the sums of {k} of them, from {above} up above zero, and leave the "

@@ -1,7 +1,7 @@
 """How a wrong result is related to the right one: a factor, a sign, a flip, another argument."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -210,17 +210,18 @@ def _by_argument(evidence: "Evidence") -> str:
 def changed(evidence: "Evidence") -> str:
     """Another result than the right one, with a factor, a sum or a change of each number at the end.
 
-    That it fits must not be chance, so it takes eight numbers.
+    That it fits must not be chance, so it takes eight numbers. Nor are 1 - x and 1 / x tried: these turn
+    one mistake into another.
     """
     if not _enough(evidence) or sum(w.numel() for _, w, _ in evidence.pairs()) < 8:
         return ""
-    return _factor(evidence, named=False) or _unary(evidence)
+    return _factor(evidence, named=False) or _unary(evidence, [*UNARY][2:])
 
 
-def _unary(evidence: "Evidence") -> str:
+def _unary(evidence: "Evidence", changes: Sequence[str] = tuple(UNARY)) -> str:
     """The right result, each number changed by itself."""
-    for told, change in UNARY.items():
-        if _holds(evidence, lambda g, w, _, c=change: same(g, c(w))):
+    for told in changes:
+        if _holds(evidence, lambda g, w, _, c=UNARY[told]: same(g, c(w))):
             return f"{told}."
     return ""
 

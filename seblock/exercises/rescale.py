@@ -94,7 +94,7 @@ check_rescale = Exercise(
     shapes="u (N, C, H, W), s (N, C) -> (N, C, H, W)",
     rules=Rules(required=("matmul", "bmm"), forbidden=("mul", "mul_", "multiply", "einsum", "rescale")),
     notes={
-        "torch.diag(": "torch.diag takes the diagonal out of a matrix. torch.diag_embed(s) makes a matrix "
+        "torch.diag(s)": "torch.diag takes the diagonal out of a matrix. torch.diag_embed(s) makes a matrix "
         "for "
         "each image.",
         "flatten(2) @": "The matrix stands on the left of u.flatten(2), whose rows are the channels.",
