@@ -167,11 +167,13 @@ ONE_BLOCK = {
 def _by_block(result: Any, place: str, n: int, gate: float, branch: float) -> str:
     """What one block does."""
     right, given = signal_left(place, n, gate, branch), float(result)
+    others = [p for p in ONE_BLOCK if math.isclose(signal_left(p, n, gate, branch), given, rel_tol=1e-6)]
+    whose = f" That is what comes of the place {others[0]!r}." if others else ""
     return (
         f"For place = {place!r}, n = {n}, gate = {gate}, branch = {branch} you return "
         f"{number(given, right)}, "
         f"expected is {number(right, given)}. There {ONE_BLOCK[place]}: that is times "
-        f"{number(signal_left(place, 1, gate, branch))}, once a block."
+        f"{number(signal_left(place, 1, gate, branch))}, once a block.{whose}"
     )
 
 
@@ -299,6 +301,11 @@ check_most_blocks = Exercise(
         "Each price is compared with the whole budget. What a block costs is gone for the next.":
             lambda stages, reduction, budget: sum(
                 n for n, c in stages if 2 * c * c // reduction <= budget),
+        "It counts stages, as if each were bought whole. The task asks for blocks, and part of a stage "
+        "will do.":
+            lambda stages, reduction, budget: _stages_bought(stages, reduction, budget),
+        "sorted(stages) goes by what comes first in each pair, the number of blocks. Sort by the channels.":
+            lambda stages, reduction, budget: _in_order(sorted(stages), reduction, budget),
         "One block of each stage is bought. A stage has as many as its first number says.":
             lambda stages, reduction, budget: _by_price(
                 [(1, c) for _, c in stages], budget, lambda c: 2 * c * c // reduction),
@@ -343,6 +350,16 @@ def _without_limit(stages: Stages, reduction: int, budget: int, short: int = 0) 
     for _, c in stages:
         bought = max(0, (budget - short) // (2 * c * c // reduction))
         budget, count = budget - bought * (2 * c * c // reduction), count + bought
+    return count
+
+
+def _stages_bought(stages: Stages, reduction: int, budget: int) -> int:
+    """How many whole stages a budget buys, the cheapest first."""
+    count = 0
+    for price in sorted(2 * n * c * c // reduction for n, c in stages):
+        if price > budget:
+            break
+        budget, count = budget - price, count + 1
     return count
 
 

@@ -146,6 +146,9 @@ check_share_needed = Exercise(
             lambda part, wanted: wanted / part,
         "The block and the rest are exchanged: `part` is the block's, and 1 - part stays as it is.":
             lambda part, wanted: max(0.0, (wanted - part) / (1 - part)),
+        "The rest of the step takes 1 - part, not `part`, and what is left is a share of the block's "
+        "time: divide.":
+            lambda part, wanted: max(0.0, wanted - part),
         "The rest of the step takes 1 - part, not `part`. Take that off `wanted`.":
             lambda part, wanted: max(0.0, (wanted - part) / part),
         "`wanted` is taken off `part`. It is the rest of the step, 1 - part, that is taken off `wanted`.":

@@ -121,4 +121,10 @@ check_layers = Exercise(
                 round,
         },
     },
+    mistakes={
+        "Without brackets around k // 2 it is divided by k and then by 2, and rounded down.":
+            lambda side, patch, k: (side - patch + 1) // (2 * k),
+        "Without brackets around k // 2 it is divided by k and then by 2.":
+            lambda side, patch, k: -(-(side - patch + 1) // (2 * k)),
+    },
 )  # fmt: skip
