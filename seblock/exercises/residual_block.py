@@ -168,7 +168,7 @@ def _by_block(result: Any, place: str, n: int, gate: float, branch: float) -> st
     """What one block does."""
     right, given = signal_left(place, n, gate, branch), float(result)
     others = [p for p in ONE_BLOCK if math.isclose(signal_left(p, n, gate, branch), given, rel_tol=1e-6)]
-    whose = f" That is what comes of the place {others[0]!r}." if others else ""
+    whose = f" Yours is the number of {' or '.join(map(repr, others))}." if others else ""
     return (
         f"For place = {place!r}, n = {n}, gate = {gate}, branch = {branch} you return "
         f"{number(given, right)}, "
