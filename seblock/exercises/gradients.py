@@ -23,7 +23,10 @@ def _slope_there(result: Any, share: float) -> str:
         return f"For share = {share} you return {number(s)}. A gate above one half lies between 0.5 and 1."
     return (
         f"For share = {share} you return {number(s, gate_left(share))}. There the slope s (1 - s) is "
-        f"{number(s * (1 - s), share / 4)}; wanted is {share} of 0.25, {number(share / 4, s * (1 - s))}."
+        f"{number(s * (1 - s), share / 4)}; wanted is {share} of 0.25, {number(share / 4, s * (1 - s))}. "
+        f"Your gate is {number(abs(s - 0.5))} from one half, and the square of that, "
+        f"{number((s - 0.5) ** 2, (1 - share) / 4)}, should be what the slope has lost, "
+        f"{number((1 - share) / 4, (s - 0.5) ** 2)}."
     )
 
 
@@ -48,6 +51,17 @@ check_gate_left = Exercise(
             lambda share: 0.5 + math.sqrt(1 - share),
         "The root is missing: 0.25 (1 - share) is d², the square of the way from 0.5.":
             lambda share: 0.5 + (1 - share) / 4,
+        "It grows with the share. The more of the slope is left, the nearer the gate is to one half.":
+            lambda share: 0.5 + share / 4,
+        "That gate grows with the share. The more of the slope is left, the nearer it is to one half.":
+            lambda share: (1 + share) / 2,
+        "That is half the root of the share. Which s gives s (1 - s) = share / 4?":
+            lambda share: math.sqrt(share) / 2,
+        "Under the root the share is divided by 4 once too often: with the factor 0.5 outside it is 1 - "
+        "share.":
+            lambda share: (1 + math.sqrt(1 - share / 4)) / 2,
+        "Both gates have this slope. The task asks for the one above one half.":
+            lambda share: ((1 - math.sqrt(1 - share)) / 2, (1 + math.sqrt(1 - share)) / 2),
         "That is 1 less half the root of the share. Write s = 0.5 + d: what is d² then?":
             lambda share: 1 - math.sqrt(share) / 2,
         "Near 1 the slope is about 1 - s, but only near 1: solve s (1 - s) = share / 4.":
