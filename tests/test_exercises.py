@@ -354,7 +354,7 @@ NAMED = [
     (
         "check_compensation",
         lambda b2: (1 + math.exp(-b2), 1 / (2 + math.exp(b2) + math.exp(-b2))),
-        "factor is right",
+        "an s cancels",
     ),
     ("check_gate_left", lambda share: 1 - share / 4, "Near 1"),
     ("check_grad_from_output", lambda g, x, s: (g * x).sum((2, 3)) * s * (1 - s), "too many"),
@@ -606,6 +606,8 @@ def test_an_argument_that_makes_no_difference_is_named() -> None:
 def test_an_argument_is_not_called_unused_where_it_is_used() -> None:
     told = exercises.check_means_by_cue.verdict(lambda s, cue: torch.stack([s[~cue].mean(0), s[cue].mean(0)]))
     assert "does not depend on" not in told.text
+    told = exercises.check_line.verdict(lambda left, right: -1.33 if left.sum() > right.sum() else 1.33)
+    assert "does not depend on" not in told.text
 
 
 def test_images_that_look_at_each_other_are_told() -> None:
@@ -728,8 +730,8 @@ def test_a_dict_that_is_changed_within_is_told(change) -> None:
 
 
 def test_a_helper_of_the_learner_s_own_may_have_a_forbidden_name_and_a_copied_function_may_not() -> None:
-    helper = "def excite(z, w):\n    return (z @ w.T).relu()\n"
-    own = f"{helper}def f(z, w1, w2):\n    return torch.sigmoid(excite(z, w1) @ w2.T)"
+    helper = "def excite(z, w):\n    return (w @ z.T).relu()\n"
+    own = f"{helper}def f(z, w1, w2):\n    return torch.sigmoid(w2 @ excite(z, w1)).T"
     assert exercises.check_excite.verdict(cell(own)).kind == "right"
     above = cell("def f(z, w1, w2):\n    return torch.sigmoid((z @ w1.T).relu() @ w2.T)")
     named = types.FunctionType(above.__code__.replace(co_name="excite"), above.__globals__)

@@ -5,6 +5,8 @@ import difflib
 import re
 from typing import Any, Protocol
 
+import torch
+
 CAUSES = {
     # shapes
     r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)":
@@ -13,6 +15,9 @@ CAUSES = {
         "fits any size.",
     r"operands could not be broadcast|shape mismatch":
         "Shapes are lined up from the right, and each pair of sizes has to be equal or hold a 1.",
+    r"output with shape .* doesn't match the broadcast shape":
+        "What stands on the left of `+=` or `*=` keeps its shape, and the result is larger: give it that "
+        "shape from the start.",
     r"expanded size of the tensor \((\d+)\) must match the existing size \((\d+)\)":
         "Only an axis of size 1 can be expanded; this one has {1}.",
     r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)":
@@ -38,7 +43,8 @@ CAUSES = {
     r"Sizes of tensors must match except in dimension|all the input array dimensions":
         "What is joined has to have the same size along every other axis.",
     r"stack expects each tensor to be equal size": "What is stacked has to have one shape.",
-    r"stack\(\)|cat\(\)|expected a non-empty list|received an empty|must be tuple of Tensors":
+    r"stack\(\)|cat\(\)|expected a non-empty list|a non-empty TensorList|"
+    r"received an empty|must be tuple of Tensors":
         "`stack` and `cat` want a list of tensors, in one pair of brackets, with at least one in it.",
     r"shape of the mask|indexed tensor": "A mask needs the shape of what it chooses from.",
     r"not enough values to unpack|too many values to unpack":
@@ -54,7 +60,10 @@ CAUSES = {
     r"groups=\d+, expected weight": "`groups` has to divide the number of filters and of channels.",
     r"expected input.* to have (\d+) channels?, but got (\d+)":
         "`conv2d` wants a filter with as many slices as the input has channels; `groups` changes that.",
-    r"Expected 3D .* or 4D .* input to conv2d|expected (?:stride|padding) to be|weight should have":
+    r"weight should have":
+        "A convolution wants axes for images and channels too, if only of size 1: conv1d (N, C', L) and "
+        "(C, C', k), conv2d (N, C', H, W) and (C, C', k, k).",
+    r"Expected 3D .* or 4D .* input to conv2d|expected (?:stride|padding) to be":
         "`conv2d` wants maps (N, C', H, W) and filters (C, C', k, k): axes of size 1 have to be there too.",
     r"Kernel size can't be greater": "The kernel is larger than the map.",
     # nothing there
@@ -73,6 +82,10 @@ CAUSES = {
     r"Can't call numpy\(\) on Tensor that requires grad": "x.detach() leaves autograd behind.",
     r"non-leaf Tensor": "Only what you called requires_grad_() on keeps a gradient.",
     # kinds of values
+    r"operand type\(s\) for \^": "`^` is no power in Python: that is `**`.",
+    r"Expected index .* to be no larger":
+        "In `scatter` the index may not be larger than what it writes, nor than what it writes to, but along "
+        "the axis that is named. Is that the right one?",
     r"operand type\(s\) for @|at least 1D|[01]D and 0D|2D and 0D":
         "`@` multiplies matrices; numbers take `*`.",
     r"appears multiple times in the list of dims|repeated axis|duplicate dims": "One axis is named twice.",
@@ -105,6 +118,8 @@ CAUSES = {
     r"mean\(\): could not infer output dtype|Input dtype must be either a floating|only supports floating"
     r"|std and var|only floating|not implemented for '(?:Long|Bool|Int)'":
         "The numbers are whole or True and False: x.float() makes them floats.",
+    r"Input type .* and weight type \(torch.LongTensor":
+        "One of the two holds whole numbers: is there a `//`, or an int where a float should be?",
     r"and weight type|same dtype|same type|"
     r"expected scalar type|expected .* dtype|dtypes? do not match|to have the same":
         "Two kinds of numbers meet; x.to(y.dtype) makes them one kind.",
@@ -151,6 +166,8 @@ class Scene(Protocol):
 
     def nothing(self) -> str: ...
 
+    def pairs(self) -> str: ...
+
 
 def cause(error: BaseException, scene: Scene | None) -> str:
     """What is usually behind this error; nothing if it is not known."""
@@ -163,9 +180,21 @@ def cause(error: BaseException, scene: Scene | None) -> str:
         return f"{none} is None until `backward` ran, and only what has requires_grad gets one."
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         return "Is the name spelt as where it was made, and has that cell been run?"
+    if (
+        isinstance(error, AttributeError)
+        and message.startswith("module")
+        and hasattr(torch, error.name or "")
+    ):
+        return f"torch.{error.name} has it, for tensors."
     if isinstance(error, AttributeError) and (name := _near(error)):
         return f"Did you mean `{name}`?"
+    if scene and (both := scene.pairs()):
+        return f"{both} holds values and indices together: take .values or .indices."
     if isinstance(error, KeyError):
+        wanted = str(error.args[0]) if error.args else ""
+        other = [key for key in _keys(scene) if key.lower() == wanted.lower() and key != wanted]
+        if other:
+            return f"The dict has {other[0]!r} in its place: capitals count."
         near = difflib.get_close_matches(str(error.args[0]) if error.args else "", _keys(scene), 1)
         return (
             f"The dict does not have this key; did you mean {near[0]!r}?"

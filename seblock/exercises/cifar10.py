@@ -39,6 +39,22 @@ def _pooled(a: Tensor, b: Tensor) -> Tensor:
     return (variance * (1 / n + 1 / m)) ** 0.5
 
 
+def _in_steps(result: Any, plain: Tensor, with_se: Tensor) -> str:
+    """How the standard error comes about, in numbers, and the difference where it is wrong too."""
+    apart, ours = float(with_se.mean() - plain.mean()), float(result[0])
+    first = f"The means are {number(apart, ours)} apart, and you return {number(ours, apart)}. "
+    if math.isclose(apart, ours, rel_tol=1e-3, abs_tol=1e-5):
+        first = ""
+    given, right = float(result[1]), float(_error(plain, with_se))
+    a, b = (float(v.var()) for v in (plain, with_se))
+    total = a / len(plain) + b / len(with_se)
+    return first + (
+        f"For {len(plain)} runs of plain and {len(with_se)} with SE the error is {number(given, right)}, "
+        f"expected is {number(right, given)}. The variances are {number(a)} and {number(b)}; divided by "
+        f"{len(plain)} and {len(with_se)} they add up to {number(total)}, and the root of that is wanted."
+    )
+
+
 def _seeds(n: int, m: int, lead: float = 0.4) -> Case:
     plain, with_se = seeded((n,), (m,), seed=n)
     return 92 + 0.3 * plain, 92 + lead + 0.2 * with_se
@@ -53,6 +69,7 @@ check_difference = Exercise(
         "both networks have as many runs": lambda plain, with_se: len(plain) == len(with_se),
         "plain has more runs": lambda plain, with_se: len(plain) > len(with_se),
     },
+    reason=_in_steps,
     right="A difference of less than two standard errors may well be the seeds'.",
     variant=_difference,
     slips={
@@ -101,6 +118,8 @@ check_difference = Exercise(
                 lambda a, b: _root(a, b, lambda v, w: v.var() / (len(v) - 1)),
             "Standard deviations stand where variances should be.":
                 lambda a, b: _root(a, b, lambda v, w: v.std() / len(v)),
+            "The two variances, each divided by its number of runs, are multiplied. They add up.":
+                lambda a, b: (a.var() / len(a) * b.var() / len(b)) ** 0.5,
             "The variances are squared. They are squares already.":
                 lambda a, b: _root(a, b, lambda v, w: v.var() ** 2 / len(v)),
             "Each variance is divided by the other network's number of runs. Divide it by its own.":
@@ -398,6 +417,9 @@ check_seeds_needed = Exercise(
             lambda half, spread: _first(lambda n: _half(n, spread**2) <= half),
         "`half` and `spread` are exchanged.":
             lambda half, spread: _first(lambda n: _half(n, half) <= spread),
+        "It is 1, whatever is asked. With one pair there is no spread and no t, so a loop that begins there "
+        "ends at once.":
+            lambda half, spread: 1,
         "It is 2, the least, whatever is asked: the loop ends while the interval is still too wide.":
             lambda half, spread: 2,
         "That is one standard error, without t.":

@@ -118,6 +118,9 @@ check_means_by_cue = Exercise(
         },
     },
     mistakes={
+        "~cue of whole numbers is -1 and -2, and s[~cue] takes the last two rows by number. s[cue == 0] is a "
+        "mask.":
+            lambda s, cue: torch.stack([s[~cue].mean(0), s[cue].mean(0)]),
         "That is what the function above does. s[cue] takes rows 0 and 1 of s by number; s[cue == 1] "
         "is a mask.":
             lambda s, cue: torch.stack([s[cue].mean(0), s[1 - cue].mean(0)]),

@@ -75,6 +75,11 @@ check_terms = Exercise(
             "Every channel meets the last slice. Channel s has a slice of its own, v_c[s].":
                 lambda v: v[-1:].expand_as(v),
             "Rows and columns of the kernel are swapped.": lambda v: v.transpose(1, 2),
+            "Rows and columns of the kernel are swapped, and it is flipped. It slides as it is.":
+                lambda v: v.flip(1, 2).transpose(1, 2),
+            "The kernel is turned by a quarter. It slides as it is.": lambda v: v.rot90(1, (1, 2)),
+            "The kernel is turned by a quarter, clockwise. It slides as it is.":
+                lambda v: v.rot90(-1, (1, 2)),
             "Every channel meets the sum of all slices. Channel s has a slice of its own, v_c[s].":
                 lambda v: v.sum(0, keepdim=True).expand_as(v),
         },
@@ -98,6 +103,9 @@ check_terms = Exercise(
         },
     },
     mistakes={
+        "Only the last product of each window is left: `=` puts each in place of the one before, `+=` "
+        "adds it.":
+            lambda x, v_c: v_c[:, -1, -1, None, None] * x[:, v_c.shape[1] - 1 :, v_c.shape[2] - 1 :],
         "Number meets number, without sliding: it is one product for each place of the first window.":
             lambda x, v_c: x[:, : v_c.shape[1], : v_c.shape[2]] * v_c,
         "It is a product of matrices, window @ slice. The formula multiplies place by place, then adds up.":
@@ -152,7 +160,8 @@ check_true_convolution = Exercise(
                 lambda v: v.flip(2),
             "Only left and right are exchanged. A convolution flips up and down as well.":
                 lambda v: v.flip(3),
-            "The kernel is transposed, rows for columns. The task asks for half a turn.":
+            "That transposes the kernel, or as good as that: rows for columns. The task asks for half a "
+            "turn.":
                 lambda v: v.transpose(2, 3),
             "The kernel is transposed as well as turned. Half a turn alone is right.":
                 lambda v: v.transpose(2, 3).flip(2, 3),
@@ -165,7 +174,7 @@ check_true_convolution = Exercise(
         "channels": {
             "The input channels are reversed too. The flip is in space; channel s still meets v_c^s.":
                 lambda v: v.flip(1),
-            "All four axes are flipped. Only the two of the plane, 2 and 3, belong to the turn.":
+            "The channels are flipped as well. Only the two axes of the plane, 2 and 3, belong to the turn.":
                 lambda v: v.flip(0, 1),
             "The output channels come in reverse order: filter c makes map c.": lambda v: v.flip(0),
         },
@@ -192,6 +201,12 @@ check_true_convolution = Exercise(
         "F.conv_transpose2d is the backward step of F.conv2d: its maps are larger than the photo, "
         "not smaller.":
             lambda x, v: F.conv_transpose2d(x, v) if len(v) == x.shape[1] else F.conv2d(x[:0], v),
+        "The photo is turned by a quarter, and the maps by another. It takes half a turn, there and back.":
+            lambda x, v: F.conv2d(x.rot90(1, (2, 3)), v).rot90(1, (2, 3)),
+        "The photo is turned by a quarter clockwise, and the maps by another. It takes half a turn, there "
+        "and "
+        "back.":
+            lambda x, v: F.conv2d(x.rot90(-1, (2, 3)), v).rot90(-1, (2, 3)),
         "It is a full convolution with a border. Without padding the maps are smaller than the photo.":
             lambda x, v: F.conv2d(x, v.flip(2, 3), padding=v.shape[-1] - 1),
     },
@@ -283,6 +298,19 @@ check_line = Exercise(
         },
     },
     mistakes={
+        "That is the mean step of the three channels. The steps are added up, and each brings 4/3 of itself.":
+            lambda left, right: (right - left).mean(),
+        "The factor 4/3 is at the left sum alone: brackets around the difference put it at both.":
+            lambda left, right: right.sum() - 4 / 3 * left.sum(),
+        "The factor 4/3 is at the right sum alone: brackets around the difference put it at both.":
+            lambda left, right: 4 / 3 * right.sum() - left.sum(),
+        "Only the largest step of the three channels is taken. All three are added up.":
+            lambda left, right: 4 / 3 * (right - left).amax(),
+        "That is the distance of the colours, the root of a sum of squares. The steps are added up as "
+        "they are.":
+            lambda left, right: 4 / 3 * (right - left).norm(),
+        "Only the direction of the step is told, not how large it is.":
+            lambda left, right: 4 / 3 * (right - left).sum().sign(),
         "Each channel's step is counted as positive. Steps that go opposite ways cancel.":
             lambda left, right: 4 / 3 * (right - left).abs().sum(),
     },

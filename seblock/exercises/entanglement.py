@@ -163,6 +163,8 @@ check_dusk_filters = Exercise(
             lambda v, t: _by_channel(v, 1 / (1 + t), 1, 1 / (1 - t)),
         "The factors went to the filters, dimension 0. They belong to the channels that come in.":
             lambda v, t: v / torch.tensor([1 - t, 1, 1 + t]).repeat(len(v))[: len(v), None, None, None],
+        "Filters 0 and 2 have changed, along dimension 0. It is slices 0 and 2 of every filter, dimension 1.":
+            lambda v, t: torch.stack([v[0] / (1 - t), v[1], v[2] / (1 + t), *v[3:]]),
         "1 + t does not undo 1 - t: 0.6 times 1.4 is 0.84. Divide by the factor itself.":
             lambda v, t: _by_channel(v, 1 + t, 1, 1 - t),
         "The factors belong to red and blue, slices 0 and 2. Green stays as it is.":
@@ -240,6 +242,12 @@ check_field = Exercise(
             "Only the last layer is counted: each layer adds to those before it.": lambda layers: layers[-1:],
             "Every kernel is taken with every dilation. Layer i has kernel i and dilation i.":
                 lambda layers: [(k, d) for k, _ in layers for _, d in layers],
+            "The dilations are multiplied up, as strides are, and each counts from the next layer on. It "
+            "belongs "
+            "to its own layer alone.":
+                lambda layers: [
+                    (k, math.prod(d for _, d in layers[:i])) for i, (k, _) in enumerate(layers)
+                ],
             "The dilations are multiplied up from layer to layer. Each is counted in pixels already.":
                 lambda layers: [
                     (k, math.prod(d for _, d in layers[: i + 1])) for i, (k, _) in enumerate(layers)
@@ -267,6 +275,8 @@ check_field = Exercise(
                 lambda k, d: d * (k - 1) + 1,
             "The dilation is added. It multiplies the k - 1 gaps.": lambda k, d: k - 1 + d,
             "The dilation is a power there. It multiplies the k - 1 gaps.": lambda k, d: (k - 1) ** d,
+            "The dilation counts 1 too many. With dilation 1 a layer adds k - 1.":
+                lambda k, d: (k - 1) * (d + 1),
             "The dilation counts less 1. With dilation 1 a layer still adds k - 1.":
                 lambda k, d: (k - 1) * (d - 1),
         },
@@ -311,6 +321,8 @@ def _put_together(parts: Parts, v_c: Tensor) -> Tensor:
     if not isinstance(parts, list | tuple) or len(parts) != 2:
         raise TypeError("expected two tensors, a colour and a pattern")
     colour, pattern = (torch.as_tensor(part).float() for part in parts)
+    if colour.shape == v_c.shape[1:] and pattern.shape == v_c.shape[:1]:
+        raise ValueError("the two are exchanged: the colour comes first, then the pattern")
     if colour.shape != v_c.shape[:1] or pattern.shape != v_c.shape[1:]:
         shapes = f"{tuple(v_c.shape[:1])} and {tuple(v_c.shape[1:])}"
         raise ValueError(f"expected shapes {shapes}, got {tuple(colour.shape)} and {tuple(pattern.shape)}")

@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -41,11 +41,21 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], hint: str = "") -> str:
+class Advice(Protocol):
+    """What an exercise has to add to an error: by words of the line, and where nothing else is known."""
+
+    @property
+    def notes(self) -> Mapping[str, str]: ...
+
+    @property
+    def hint(self) -> str: ...
+
+
+def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], advice: Advice) -> str:
     """An error in two or three sentences: the line, what stood there, what it means; if unknown, the hint."""
     frame, position = _place(error.__traceback__)
     if frame is None:
-        why = cause(error, None) or hint
+        why = cause(error, None) or advice.hint
         pairs = ", ".join(
             f"{n} = {shown(a)}" for n, a in zip(names, arguments, strict=True) if not callable(a)
         )
@@ -55,7 +65,8 @@ def told(error: BaseException, names: Sequence[str], arguments: Sequence[Any], h
     values = _values(part, frame) if part is not None else {}
     if not values:
         values = {n: v for n, v in frame.f_locals.items() if isinstance(v, Tensor) and n in source}
-    why = cause(error, _Scene(part, values)) or hint
+    note = next((note for words, note in advice.notes.items() if words in source), "")
+    why = note or cause(error, _Scene(part, values)) or advice.hint
     there = f"In line {position[0] - _before(frame)}"
     if source:
         there += f", `{source if len(source) <= 70 else source[:67] + '...'}`"
@@ -73,6 +84,10 @@ class _Scene:
         """The text of a value that was None, if there is just one."""
         none = [name for name, value in self.values.items() if value is None]
         return none[0] if len(none) == 1 else ""
+
+    def pairs(self) -> str:
+        """The text of a value that `sort` or `max` gave with its indices, if there is one."""
+        return next((n for n, v in self.values.items() if type(v).__module__ == "torch.return_types"), "")
 
 
 def _place(trace: TracebackType | None) -> tuple[FrameType | None, tuple[int, int, int, int]]:
@@ -152,6 +167,8 @@ def _described(value: Any) -> str:
     """A value by its shape, its length or itself."""
     if isinstance(value, Tensor | np.ndarray):
         return str(tuple(value.shape))
+    if type(value).__module__ == "torch.return_types":
+        return "values and indices together"
     if isinstance(value, list | tuple) and not (len(value) <= 4 and all(isinstance(v, int) for v in value)):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, dict):
@@ -196,12 +213,18 @@ class _Watch(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
+        if name == "__get__" and func.__self__.__name__ in _TURNED:
+            name = "transpose"
         self.all.add(name)
         if not sys._getframe(1).f_code.co_filename.startswith(_LIBRARIES):
             self.own.add(name)
         values = (*args, *(kwargs or {}).values())
         self.given += [(s, name) for s, t in self.sealed.items() if any(value is t for value in values)]
         return func(*args, **(kwargs or {}))
+
+
+_TURNED = ("T", "mT", "H", "mH")
+"""What is written like an attribute, and turns a matrix over."""
 
 
 _LOOKING = ("__get__", "size", "dim", "numel", "__len__")
@@ -237,8 +260,11 @@ def broken(rules: Rules, answer: Callable[..., Any], names: Sequence[str], case:
         if name in found or name in seen.own:
             return f"without `{SPOKEN.get(name, name)}`"
     for sealed, name in seen.given:
+        if name == "transpose":
+            return f"in which {sealed} is not transposed"
         if name not in (*rules.required, *_LOOKING):
-            return f"in which nothing but `{rules.required[0]}` is given {sealed}"
+            needed = rules.required[0]
+            return f"in which nothing but `{SPOKEN.get(needed, needed)}` is given {sealed}"
     if rules.required and not seen.all & set(rules.required):
         return f"with `{SPOKEN.get(rules.required[0], rules.required[0])}`"
     return ""

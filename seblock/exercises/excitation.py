@@ -54,22 +54,26 @@ def _seen(s: Any, z: Tensor, w1: Tensor, w2: Tensor) -> str:
     return ""
 
 
+def excite_in_columns(z: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
+    return torch.sigmoid((w2 @ F.relu(w1 @ z.T)).T)
+
+
 check_excite = Exercise(
-    solution=excite,
+    solution=excite_in_columns,
     cases=[
         *[seeded((2, 6), (2, 6), (6, 2)), seeded((5, 8), (4, 8), (8, 4), seed=1)],
         *[seeded((1, 3), (1, 3), (3, 1), seed=6), seeded((4, 4), (4, 4), (4, 4), seed=3)],
         seeded((1, 5), (2, 5), (5, 2), seed=5),
     ],
     shapes="z (N, C), w1 (h, C), w2 (C, h) -> (N, C)",
-    hint="z holds one image in each row, so W₁ z is z @ w1.T in code.",
+    hint="z holds one image in each row, and W₁ on the left wants it in a column: w1 @ z.T.",
     kinds={
         "there is one image, N = 1": lambda z, w1, w2: len(z) == 1,
         "N, C and C/r are all equal": lambda z, w1, w2: z.shape == w1.shape == w2.shape,
         "there is one hidden unit": lambda z, w1, w2: len(w1) == 1,
     },
     reason=_seen,
-    rules=Rules(forbidden=("excite",)),
+    rules=Rules(forbidden=("excite",), required=("matmul", "mm", "mv", "bmm"), sealed=("w1", "w2")),
     right="C numbers became C gates, each between 0 and 1, none at another's cost.",
     variant=_excite,
     slips={
@@ -83,9 +87,9 @@ check_excite = Exercise(
                 lambda z: z.mean(0, keepdim=True).expand_as(z),
         },
         "down": {
-            "W₁ is not transposed: z holds an image in each row, so W₁ z is z @ w1.T.":
+            "That is z W₁, not W₁ z. The weights stand on the left, and an image in each column: w1 @ z.T.":
                 lambda z, w1, w2: z @ w1,
-            "The images are taken for channels: W₁ z is z @ w1.T, with an image in each row.":
+            "The images are taken for channels: W₁ wants an image in each column, w1 @ z.T.":
                 lambda z, w1, w2: (w1 @ z),
             "W₂ stands where W₁ should be. W₁ leads down to the hidden units.":
                 lambda z, w1, w2: z @ w2,
@@ -116,7 +120,7 @@ check_excite = Exercise(
             "W₂ is left out: what comes out is one number for each hidden unit. W₂ leads back to C gates.":
                 lambda h, w1, w2: h,
             "W₁ stands where W₂ should be. W₂ leads back up to the gates.": lambda h, w1, w2: h @ w1,
-            "W₂ is not transposed: hidden units stand in a row, so it is h @ w2.T.":
+            "That is δ W₂, not W₂ δ. The weights stand on the left, and an image's units in a column.":
                 lambda h, w1, w2: h @ w2,
             "These are 1 - s: open and closed are swapped, as where σ gets the wrong sign.":
                 lambda h, w1, w2: -(h @ w2.T),
@@ -153,6 +157,8 @@ check_excite = Exercise(
             "The gates are averaged over the channels. Each channel has a gate of its own.":
                 lambda s, z: s.mean(1, keepdim=True).expand_as(s),
             "The result is transposed. Images belong in the rows.": lambda s, z: s.T,
+            "Gates go to the wrong images: reshape reads W₂'s result row by row, and a row is one channel.":
+                lambda s, z: s.T.reshape(s.shape),
         },
     },
     mistakes={
@@ -317,6 +323,8 @@ check_softmax_gates = Exercise(
         "whole": {
             "The channels that nobody pushes count as well: e to the 0 is 1, for each of them.":
                 lambda e, pushed, others: pushed * e,
+            "The pushes themselves are added up in the sum. Each of those channels adds e to the push.":
+                lambda e, pushed, others: pushed * math.log(e) + others,
             "Only one of the pushed channels is in the sum. Each of them adds e to the push.":
                 lambda e, pushed, others: e + pushed - 1 + others,
             "Only one of the pushed channels is in the sum, and the others of them are in none.":
@@ -351,6 +359,13 @@ check_softmax_gates = Exercise(
     mistakes={
         "That is the sigmoid, number by number. A softmax divides by a sum over all channels.":
             lambda channels, pushed, push: (1 / (1 + math.exp(-push)), 0.5),
+        "As if there were two channels, one pushed and one not. The sum has a term for every channel.":
+            lambda channels, pushed, push: softmax_gates(2, 1, push),
+        "These are sigmoids, divided by their sum. A softmax takes e to the push, and e to the 0, which "
+        "is 1.":
+            lambda channels, pushed, push: (
+                (s := 1 / (1 + math.exp(-push))) / (total := pushed * s + (channels - pushed) / 2),
+                0.5 / total),
         "The pushed ones get the whole, 1 divided by their number. The others get something too.":
             lambda channels, pushed, push: (1 / pushed, 0.0),
         "The two are exchanged: first a channel that is pushed, then one that is not.":
@@ -418,7 +433,8 @@ check_small_weights = Exercise(
             lambda w1, w2: (w1.clamp(-1, 1), w2.clone()),
         "Some units speak and keep silent for other images than before: each unit's weights need one factor.":
             lambda w1, w2: (w1.clamp(-1, 1), 2 * w2),
-        "The units do as before, but the gates have changed: column h of W₂ listens to unit h.":
+        "The units do as before, but the gates have changed: what unit h lost in W₁, column h of W₂ has to "
+        "gain.":
             lambda w1, w2: (w1 / w1.abs().max(), w2 / w1.abs().max()),
     },
 )  # fmt: skip

@@ -46,6 +46,7 @@ class Exercise:
     are called, where there are two or more.
     kinds: names of kinds of cases and how to know one, to tell where an answer is right.
     reason: what can be seen of a wrong result, given it and its arguments, or nothing.
+    notes: what to add where a line that raises holds these words.
     rules: which functions the task forbids or demands.
     """
 
@@ -61,6 +62,7 @@ class Exercise:
     parts: Sequence[str] = ()
     kinds: Mapping[str, Callable[..., bool]] = field(default_factory=dict)
     reason: Callable[..., str] = lambda *_: ""
+    notes: Mapping[str, str] = field(default_factory=dict)
     rules: errors.Rules = NO_RULES
 
     def __call__(self, *answer: Any) -> None:
@@ -195,10 +197,13 @@ class _Trial:
         except BaseException as error:  # a learner's function may raise anything
             if type(error) is NotImplementedError and not error.args:
                 return Failure("not attempted", "Not attempted yet: the function raises NotImplementedError.")
-            return Failure("error", errors.told(error, self.check.names(), arguments, self.check.hint))
+            return Failure("error", errors.told(error, self.check.names(), arguments, self.check))
         self.last = result
         if result is None:
-            return Failure("error", f"{where} your function returned None: is a `return` missing?")
+            why = "is a `return` missing?"
+            if any(before is not None for before in self.results):
+                why = "does every way through it end in a `return`?"
+            return Failure("error", f"{where} your function returned None: {why}")
         if result is Ellipsis:
             return Failure("not attempted", "Not attempted yet: the function returns `...`.")
         for name, now, before in zip(self.check.names(), arguments, case, strict=True):
@@ -208,7 +213,8 @@ class _Trial:
         try:
             return outcome.numbers(self.check.view(result, *case))
         except outcome.NoNumbers as error:
-            return Failure("error", f"{where} your function returns {outcome.ended(str(error))}")
+            what = outcome.one_of(result, known.wanted(self.check)[0][0]) or str(error)
+            return Failure("error", f"{where} your function returns {outcome.ended(what)}")
         except Exception as error:
             text = f"your function returns a {type(result).__name__} that is of no use here"
             why = str(error) if isinstance(error, ValueError | TypeError) else errors.line(error)

@@ -1,6 +1,7 @@
 """What is wrong with a result's shape: which axes it has, which it should have, and what makes it right."""
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,6 +64,8 @@ def _same_numbers(evidence: "Evidence") -> str:
         return f"The numbers are right. {axes}"
     if evidence.holds(lambda g, w, _: same(torch.einsum("abab->ab", g), w)):
         return "Axes of size 1 met others, so every number met every other: drop them before that."
+    if evidence.holds(lambda g, w, _: w.ndim > 1 and g.ndim > w.ndim and _on_a_diagonal(g, w)):
+        return "An axis of size 1 met another, so every part met every other: drop it before that."
     if evidence.holds(lambda g, w, _: g.numel() == w.numel() and same(g.flatten(), w.flatten())):
         return "The numbers are right, and in the right order: only the shape is not."
     ndim = evidence.pairs()[0][0].ndim
@@ -72,6 +75,21 @@ def _same_numbers(evidence: "Evidence") -> str:
     if evidence.holds(lambda g, w, _: g.ndim < w.ndim and same(g.expand_as(w), w)):
         return "The numbers are right as far as they go, and have to be repeated."
     return ""
+
+
+def _on_a_diagonal(g: Tensor, w: Tensor) -> bool:
+    """Whether the right numbers stand where two axes that are equally long have the same index."""
+    lines = [
+        g.diagonal(dim1=a, dim2=b).squeeze()
+        for a, b in itertools.combinations(range(g.ndim), 2)
+        if g.shape[a] == g.shape[b]
+    ]
+    wanted = w.squeeze()
+    return any(
+        line.ndim == wanted.ndim and same(line.permute(order), wanted)
+        for line in lines
+        for order in itertools.permutations(range(wanted.ndim))
+    )
 
 
 def _reduced(evidence: "Evidence") -> str:
@@ -88,7 +106,8 @@ def _reduced(evidence: "Evidence") -> str:
             for axes in itertools.combinations(range(wanted.ndim), n):
                 if evidence.holds(lambda g, w, _, r=reduce, a=axes: same(g, _over(r, w, a))):
                     names = " and ".join(f"dimension {a}{_letter(evidence, a)}" for a in axes)
-                    return f"It is {told.format(names)} of what is wanted: leave that out."
+                    loop = ", an index or a `return` inside the loop" if " along " in told else ""
+                    return f"It is {told.format(names)} of what is wanted: leave that out{loop}."
     return ""
 
 
@@ -176,14 +195,29 @@ def _border(evidence: "Evidence") -> str:
     return ""
 
 
+def _product(evidence: "Evidence", axis: int) -> str:
+    """The axes of which this one has the product of sizes in all cases; nothing if none are known."""
+    pairs = evidence.pairs()
+    letters = list(evidence.sizes(pairs[0][2]))
+    for n in (2, 3, 4):
+        for chosen in itertools.combinations(letters, n):
+            if all(
+                g.shape[axis] == math.prod(evidence.sizes(case)[a] for a in chosen) for g, _, case in pairs
+            ):
+                return " · ".join(chosen)
+    return ""
+
+
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     """How the numbers of axes compare."""
+    if w.ndim == 0 and all(given.numel() == 1 for given, _, _ in evidence.pairs()):
+        return "The task asks for the number itself, not for a list that holds it."
     if w.ndim == 0:
-        return f"The task asks for one number, not for {g.numel()}."
+        return f"The task asks for one number, not for {g.numel() if g.numel() > 1 else 'several'}."
     if g.ndim != w.ndim:
         return (
             f"It has {g.ndim} axes, and should have {w.ndim}."
@@ -195,4 +229,6 @@ def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
         return f"Axes are exchanged, as permute{order} shows; the numbers differ as well."
     off = [k for k in range(w.ndim) if g.shape[k] != w.shape[k]]
     names = [f"dimension {k}{_letter(evidence, k)}" for k in off]
+    if len(off) == 1 and (size := _product(evidence, off[0])):
+        return f"{_upper(names[0])} has {size} numbers. What should be gone of that, or is it a wrong window?"
     return f"{_upper(' and '.join(names))} {'has' if len(off) == 1 else 'have'} the wrong size."

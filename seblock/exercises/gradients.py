@@ -23,7 +23,10 @@ def _slope_there(result: Any, share: float) -> str:
         return f"For share = {share} you return {number(s)}. A gate above one half lies between 0.5 and 1."
     return (
         f"For share = {share} you return {number(s, gate_left(share))}. There the slope s (1 - s) is "
-        f"{number(s * (1 - s), share / 4)}; wanted is {share} of 0.25, {number(share / 4, s * (1 - s))}."
+        f"{number(s * (1 - s), share / 4)}; wanted is {share} of 0.25, {number(share / 4, s * (1 - s))}. "
+        f"Your gate is {number(abs(s - 0.5))} from one half, and the square of that, "
+        f"{number((s - 0.5) ** 2, (1 - share) / 4)}, should be what the slope has lost, "
+        f"{number((1 - share) / 4, (s - 0.5) ** 2)}."
     )
 
 
@@ -38,6 +41,29 @@ check_gate_left = Exercise(
             lambda share: (1 - math.sqrt(1 - share)) / 2,
         "The share is of the largest slope, 0.25, not of 1: s (1 - s) = share / 4.":
             lambda share: (1 + math.sqrt(max(0.0, 1 - 4 * share))) / 2,
+        "The root is of 1 - 4 · share, which may be negative. The share is of 0.25: s (1 - s) = "
+        "share / 4.":
+            lambda share: (1 + math.sqrt(1 - 4 * share)) / 2,
+        "The root is of 1 - 4 · share, and of something negative it is NaN. The share is of 0.25, the "
+        "largest slope.":
+            lambda share: (1 + math.sqrt(1 - 4 * share)) / 2 if share <= 0.25 else math.nan,
+        "The root is not halved: d² = 0.25 (1 - share), and the root of 0.25 is a half.":
+            lambda share: 0.5 + math.sqrt(1 - share),
+        "The root is missing: 0.25 (1 - share) is d², the square of the way from 0.5.":
+            lambda share: 0.5 + (1 - share) / 4,
+        "It grows with the share. The more of the slope is left, the nearer the gate is to one half.":
+            lambda share: 0.5 + share / 4,
+        "That gate grows with the share. The more of the slope is left, the nearer it is to one half.":
+            lambda share: (1 + share) / 2,
+        "That is half the root of the share. Which s gives s (1 - s) = share / 4?":
+            lambda share: math.sqrt(share) / 2,
+        "Under the root the share is divided by 4 once too often: with the factor 0.5 outside it is 1 - "
+        "share.":
+            lambda share: (1 + math.sqrt(1 - share / 4)) / 2,
+        "Both gates have this slope. The task asks for the one above one half.":
+            lambda share: ((1 - math.sqrt(1 - share)) / 2, (1 + math.sqrt(1 - share)) / 2),
+        "That is 1 less half the root of the share. Write s = 0.5 + d: what is d² then?":
+            lambda share: 1 - math.sqrt(share) / 2,
         "Near 1 the slope is about 1 - s, but only near 1: solve s (1 - s) = share / 4.":
             lambda share: 1 - share / 4,
         "The gate is not one less the share. The slope is s (1 - s), a parabola.":
@@ -93,6 +119,10 @@ check_grad_from_output = Exercise(
         "gather": {
             "It is the mean over the map. The gate multiplies every position, and what comes back adds up.":
                 lambda t: t.mean(dim=(2, 3)),
+            "It is the largest product of the map. The gate multiplies every position, and what comes "
+            "back adds "
+            "up.":
+                lambda t: t.amax(dim=(2, 3)),
             "Everything is added up. Each channel of each image keeps its own sum: dimensions 2 and 3 go.":
                 lambda t: t.sum().expand(t.shape[:2]),
             "The images are added up as well. Each keeps its own sum: only dimensions 2 and 3 go.":
@@ -120,6 +150,8 @@ check_grad_from_output = Exercise(
     mistakes={
         "Multiply position by position first, then add up.":
             lambda g, x_tilde, s: g.sum(dim=(2, 3)) * x_tilde.sum(dim=(2, 3)) * (1 - s),
+        "The means are multiplied. Multiply position by position first, then add up.":
+            lambda g, x_tilde, s: g.mean(dim=(2, 3)) * x_tilde.mean(dim=(2, 3)) * (1 - s),
         "s is taken off. The sigmoid's slope multiplies: by 1 - s.":
             lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) - s,
     },
@@ -148,6 +180,8 @@ def _close(k: int) -> Case:
 
 def _woken(bias: float, w: Tensor, z: Tensor, k: int) -> int:
     """For how many images the unit is on with this bias."""
+    if torch.as_tensor(bias).numel() != 1:
+        raise ValueError("one number is wanted, the bias, and not one for each image")
     return int((z @ w + float(bias) > 0).sum())
 
 
@@ -156,16 +190,43 @@ def _unit(n: int, c: int, k: int) -> Case:
     return w, z.abs(), k
 
 
+def _which_sum(bias: float, sums: Tensor) -> str:
+    """Which of the sums, the largest first, a bias is made of, as a sentence with a space before it."""
+    for told, value in ((" It is minus the sum", -bias), (" It is the sum", bias)):
+        near = ((sums - value).abs() < 1e-5).nonzero().flatten().tolist()
+        if near:
+            sign = ", at which that image is just off" if value != bias else ": the sign has to turn round"
+            return f"{told} that is number {near[0] + 1} from above{sign}."
+    return ""
+
+
 def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
     """For how many images the unit is on, and what has to lie above zero."""
     bias, sums = float(result), (z @ w).sort(descending=True).values
-    above = f"the sums of {k} of them, from {number(float(sums[k - 1]))} up" if k else "no sum"
-    below = f"the next one, {number(float(sums[k]))}, below" if k < len(sums) else "none below"
-    return (
+    text = (
         f"With your bias, {number(bias)}, the unit is on for {_woken(bias, w, z, k)} of {len(sums)} "
-        f"images, and it "
-        f"should be for k = {k}. The bias has to bring {above} above zero, and leave {below}."
+        f"images, and it should be for k = {k}.{_which_sum(bias, sums)}"
     )
+    if k == 0:
+        return f"{text} So all sums have to stay below zero, the largest, {number(float(sums[0]))}, as well."
+    if k == len(sums):
+        smallest = number(float(sums[-1]))
+        return (
+            f"{text} So all sums have to come above zero, the smallest, {smallest}, too: at 0 a unit is off."
+        )
+    above, below = (number(float(sums[i])) for i in (k - 1, k))
+    return (
+        f"{text} The bias has to bring the sums of {k} of them, from {above} up above zero, and leave the "
+        f"next one, {below}, below."
+    )
+
+
+def _without_ends(w: Tensor, z: Tensor, k: int, first: bool = False, last: bool = False) -> float:
+    """Half-way between two sums, where there are two; the ends are seen to or not."""
+    a = (z @ w).sort(descending=True).values
+    if (first and k == 0) or (last and k == len(a)):
+        return waking_bias(w, z, k)
+    return float(-(a[k - 1] + a[k]) / 2)
 
 
 check_waking_bias = Exercise(
@@ -174,6 +235,11 @@ check_waking_bias = Exercise(
     view=_woken,
     reason=_zero_between,
     hint="It returns one number.",
+    kinds={
+        "k is 0": lambda w, z, k: k == 0,
+        "k is N, all images": lambda w, z, k: k == len(z),
+        "k is 0 or N": lambda w, z, k: k in (0, len(z)),
+    },
     right="A bias decides how many images a unit speaks for. One step too low, and it is silent for all.",
     mistakes={
         "The sign is the wrong way round: a sum of -2 is lifted above 0 by a bias above 2.":
@@ -192,6 +258,13 @@ check_waking_bias = Exercise(
             lambda w, z, k: _stepped(w, z, k, 0.01),
         "A fixed step may jump over the sum above. Put zero half-way between the two sums.":
             lambda w, z, k: _stepped(w, z, k, -0.01),
+        "There is no a[N], and a[-1] is the smallest sum: for k = 0 and for k = N go beyond the last sum by "
+        "a step.":
+            _without_ends,
+        "There is no sum a[N]: for k = N the bias lifts the smallest sum above 0, by any step.":
+            lambda w, z, k: _without_ends(w, z, k, first=True),
+        "For k = 0, a[k - 1] is a[-1], the smallest sum. Go beyond the largest instead, by any step.":
+            lambda w, z, k: _without_ends(w, z, k, last=True),
         "Half of the images, whatever k is. It takes the sum that is k-th from above, and the one after it.":
             lambda w, z, k: float(-(z @ w).median()),
     },
@@ -305,6 +378,10 @@ check_back_through_max = Exercise(
             lambda u, grad_z: back_through_max(u, torch.ones_like(grad_z)),
         "It is divided by H · W. There is one largest position, and it moves z by as much as itself.":
             lambda u, grad_z: back_through_max(u, grad_z) / (u.shape[2] * u.shape[3]),
+        "It is divided by H · W, and several that are the largest all get it. There is one, and it moves "
+        "z by "
+        "as much as itself.":
+            lambda u, grad_z: _where_max(u, grad_z, (2, 3)) / (u.shape[2] * u.shape[3]),
         "It is the largest of each column that gets the gradient. A map has one largest position.":
             lambda u, grad_z: _where_max(u, grad_z, 2),
         "It is the largest of each row that gets the gradient. A map has one largest position.":

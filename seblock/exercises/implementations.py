@@ -1,6 +1,7 @@
 """Exercises of 06_two_implementations."""
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -157,13 +158,14 @@ OTHER = {"linear1.weight": "linear2.weight", "linear2.weight": "linear1.weight"}
 def _met(name: str, given: State, wanted: State) -> int:
     """How an entry was met.
 
-    0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix.
+    0 missing, 1 wrong shape, 2 wrong values, 3 right, 4 transposed, 5 the other matrix, 6 that transposed.
     """
     if name not in given:
         return 0
     right = wanted[name]
     value = torch.as_tensor(given[name]).to(right.dtype)
-    ways = [right, right.T if right.ndim == 2 else right, wanted[OTHER.get(name, name)]]
+    other = wanted[OTHER.get(name, name)]
+    ways = [right, right.T if right.ndim == 2 else right, other, other.T if other.ndim == 2 else other]
     if all(value.shape != w.shape for w in ways):
         return 1
     return next((k for k, w in enumerate(ways, 3) if value.shape == w.shape and value.allclose(w)), 2)
@@ -206,6 +208,7 @@ def _entries(given: State, state: State) -> str:
             2: "should be zero" if "bias" in name else "has the right shape and other numbers than SELayer's",
             4: "is transposed",
             5: f"is the matrix that belongs to {OTHER.get(name)}",
+            6: f"is the matrix that belongs to {OTHER.get(name)}, transposed",
         }
         if met != 3:
             said.append(f"{name} {told[met]}")
@@ -268,6 +271,14 @@ def _ends(k: int, low: float, high: float) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _falling(k: int) -> tuple[float, float]:
+    """What is left of 0 to 1 after k - 1 sigmoids that fall."""
+    ends = torch.tensor([0.0, 1.0], dtype=torch.double)
+    for _ in range(k - 1):
+        ends = (-ends).sigmoid()
+    return float(ends[0]), float(ends[1])
+
+
 def _last_sigmoid(result: Any, k: int) -> str:
     """What the last of k sigmoids is given and what it gives."""
     if k == 1:
@@ -278,6 +289,11 @@ def _last_sigmoid(result: Any, k: int) -> str:
 
 check_sigmoid_range = Exercise(
     solution=sigmoid_range,
+    kinds={
+        "k is 10, where it hardly matters from which numbers one starts": lambda k: k == 10,
+        "k is 1 or 2": lambda k: k < 3,
+        "k is 3 or more": lambda k: k > 2,
+    },
     cases=[(1,), (2,), (3,), (5,), (10,)],
     parts=("the lowest gate", "the highest gate"),
     reason=_last_sigmoid,
@@ -289,6 +305,14 @@ check_sigmoid_range = Exercise(
             lambda k: (0.0, 1.0) if k == 1 else _ends(1, 0.0, 1.0),
         "The range does not stay 0 to 1: the second σ is given no number below 0 and none above 1.":
             lambda k: (0.0, 1.0),
+        "σ has the wrong sign: it is 1 / (1 + e to the minus a), and it rises.":
+            lambda k: _falling(k),
+        "The ends are raised to a power. Each σ is given what the one before made of them.":
+            lambda k: (0.5 ** (k - 1), 0.73 ** (k - 1)),
+        "The first σ is given any number, not one from -1 to 1.":
+            lambda k: _ends(k, -1.0, 1.0),
+        "That is the width of the range. Asked for are its two ends.":
+            lambda k: sigmoid_range(k)[1] - sigmoid_range(k)[0],
         "The lower end comes first.":
             lambda k: sigmoid_range(k)[::-1],
         "The range is not halved around one half each time: put its two ends into σ.":
@@ -325,6 +349,11 @@ def _one_gate(result: Any, s: Tensor, a: float) -> str:
     )
 
 
+def _logit_of_product(s: Tensor, a: float) -> Tensor:
+    """The gates times a, through logit and back: NaN where that is above 1."""
+    return (a * s).logit().sigmoid()
+
+
 check_brighter = Exercise(
     solution=brighter,
     cases=[_lit(2, 6, 4.0), _lit(1, 5, 0.25), _lit(3, 4, 2.0), _lit(2, 3, 1.0)],
@@ -333,6 +362,14 @@ check_brighter = Exercise(
     reason=_one_gate,
     right="You never saw a weight: without biases the old gates say all that there is to know.",
     mistakes={
+        "s / (1 - s) is multiplied by a, or the logarithm of a is added to the sum. It is the sum that is "
+        "a times "
+        "as large.":
+            lambda s, a: (s.logit() + math.log(a)).sigmoid(),
+        "a multiplies the logarithm of s alone. The sum is log s - log (1 - s), and all of it grows.":
+            lambda s, a: (a * s.log() - (1 - s).log()).sigmoid(),
+        "a multiplies the gates, and some are then above 1, where logit gives NaN. It multiplies the logit.":
+            _logit_of_product,
         "The gates themselves are multiplied. What grows with the light is the sum that σ is given.":
             lambda s, a: a * s,
         "The gates are multiplied and cut off at 1. What grows with the light is the sum that σ is given.":

@@ -1,14 +1,18 @@
 """Which of an exercise's known mistakes an answer makes: one, or two slips in different steps at once."""
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seblock.exercises.outcome import Outcome, ended, is_whole, same
+from torch import Tensor
+
+from seblock.exercises.outcome import Failure, Outcome, ended, is_whole, same
 
 if TYPE_CHECKING:
     from seblock.exercises.exercise import Exercise
+    from seblock.exercises.reasons import Evidence
 
 
 def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
@@ -36,6 +40,22 @@ def matching(check: "Exercise", given: Sequence[Outcome], exact: bool) -> str:
             return first
         return f"The numbers are those of two mistakes at once. {first} And: {_lower(second)}"
     return f"The numbers are those of two mistakes at once, and one is certain. {common[0][1]}"
+
+
+def changed(evidence: "Evidence") -> str:
+    """A known mistake, and one more thing that was done at the end: what to tell of both, or nothing."""
+    from seblock.exercises.relations import changed as changed_at_the_end
+
+    if any(isinstance(result, Failure) for result in evidence.given):
+        return ""
+    for told, mistaken, kept in _KEPT.get(id(evidence.check), ()):
+        made = [_once(kept, k, evidence.check, mistaken) for k in range(len(evidence.given))]
+        if not all(isinstance(m, Tensor) and m.isfinite().all() for m in made):
+            continue
+        if more := changed_at_the_end(dataclasses.replace(evidence, wanted=made)):
+            more = more.replace("what it should be", "what that gives")
+            return f"The numbers are those of two mistakes at once. {_first(told)} And: {_lower(more)}"
+    return ""
 
 
 def marked(check: "Exercise", case: int, mark: Outcome) -> str:

@@ -68,6 +68,14 @@ def _filled(s: Tensor, labels: Tensor, of: Callable[[Tensor], Tensor], last: boo
     return means
 
 
+def _at_place_k(s: Tensor, labels: Tensor) -> Tensor:
+    """A zero for each image, but for places that are the number of a class: these hold its mean."""
+    means = torch.zeros_like(s)
+    for k in labels.unique():
+        means[k] = s[labels == k].mean()
+    return means
+
+
 check_specificity = Exercise(
     solution=specificity,
     cases=[
@@ -97,6 +105,10 @@ check_specificity = Exercise(
             lambda s, labels: _means(s, labels).var() / s.var(),
         "Each class counts once, and neither is it a share: it is the variance of the classes' means.":
             lambda s, labels: _means(s, labels).var(),
+        "The class means' variance is counted in the whole twice, and each class once: s.var() holds it all.":
+            lambda s, labels: _means(s, labels).var() / (_means(s, labels).var() + s.var()),
+        "Each class's distance is counted once. Its square counts for each of the class's images.":
+            lambda s, labels: (_means(s, labels) - s.mean()).square().sum() / (s - s.mean()).square().sum(),
         "It is between over within. The share is between over the sum of both.":
             lambda s, labels: specificity(s, labels) * s.var(correction=0) / _within(s, labels),
         "It is all variance over that between the classes: the share is upside down.":
@@ -137,6 +149,9 @@ check_specificity = Exercise(
             lambda s, labels: s[labels].var() / s.var(),
         "The class with the highest label is left out: range(n) ends at n - 1.":
             lambda s, labels: _filled(s, labels, Tensor.mean, last=False).var() / s.var(),
+        "m[k] is place k, one number a class. A mask, m[labels == k], fills the places of the class's "
+        "images.":
+            lambda s, labels: _at_place_k(s, labels).var() / s.var(),
         "Each class has its median. The variance between classes is that of their means.":
             lambda s, labels: _filled(s, labels, Tensor.median).var() / s.var(),
         "It is the distance from the lowest class mean to the highest. The task asks for a share of "
@@ -308,6 +323,7 @@ def _along(
     s: Tensor,
     mean: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
     off: Callable[[Tensor], Tensor] = lambda s: s.mean(dim=0),
+    placed: Callable[[Tensor, Tensor], Tensor] = lambda s, centred: centred,
     pattern: Callable[[Tensor], Tensor] = lambda v: v[:1],
     size: Callable[[Tensor, Tensor], Tensor] = lambda a, spread: a,
     back: Callable[[Tensor, Tensor], Tensor] = lambda mean, moved: mean + moved,
@@ -315,7 +331,34 @@ def _along(
     centred = s - off(s)
     _, spread, v = torch.linalg.svd(centred, full_matrices=False)
     chosen = pattern(v)
-    return back(mean(s), size(centred @ chosen.T, spread) @ chosen)
+    return back(mean(s), size(placed(s, centred) @ chosen.T, spread) @ chosen)
+
+
+def _other_axis(s: Tensor) -> Tensor:
+    """Along the first column of Vᵀ, as if it were the pattern, with the setting found by it."""
+    centred = s - s.mean(dim=0)
+    chosen = torch.linalg.svd(centred, full_matrices=False)[2][:, 0]
+    return s.mean(dim=0) + (centred @ chosen)[:, None] * chosen
+
+
+def _row_of_eigenvectors(s: Tensor) -> Tensor:
+    """Along the last row of the eigenvectors, which are columns."""
+    centred = s - s.mean(dim=0)
+    chosen = torch.linalg.eigh(centred.T @ centred)[1][-1]
+    return s.mean(dim=0) + (centred @ chosen)[:, None] * chosen
+
+
+def _standardised(s: Tensor, back: bool) -> Tensor:
+    """Along the first pattern of gates that were divided by their spread, multiplied by it again or not."""
+    spread = s.std(dim=0)
+    moved = _along((s - s.mean(dim=0)) / spread)
+    return s.mean(dim=0) + (moved * spread if back else moved)
+
+
+def _means_left_in(s: Tensor) -> Tensor:
+    """Along the first pattern of s with its means left in."""
+    chosen = torch.linalg.svd(s, full_matrices=False)[2][:1]
+    return s.mean(dim=0) + (s - s.mean(dim=0)) @ chosen.T @ chosen
 
 
 def along_one(s: Tensor) -> Tensor:
@@ -350,6 +393,14 @@ check_along_one = Exercise(
             "Each image's mean is taken off before the patterns are found. It is each channel's, "
             "dimension 0.":
                 lambda s: s.mean(dim=1, keepdim=True),
+            "One mean for all channels is taken off before the patterns are found. Each channel has its own, "
+            "s.mean(dim=0).":
+                lambda s: s.mean(),
+        },
+        "placed": {
+            "The setting is taken from s itself. It says how far an image is from the channels' means: take "
+            "them off first.":
+                lambda s, centred: s,
         },
         "pattern": {
             "That is the second pattern.": lambda v: v[1:2],
@@ -365,6 +416,7 @@ check_along_one = Exercise(
             "The first pattern's share of the variance is multiplied in. All of the setting is kept.":
                 lambda a, spread: a * spread[0] ** 2 / spread.square().sum(),
             "The settings have lost their sign.": lambda a, spread: a.abs(),
+            "S[0] is multiplied in twice. U · S[0] is the setting already.": lambda a, spread: a * spread[0],
         },
         "back": {
             "The first pattern is taken off. It should be added.": lambda mean, moved: mean - moved,
@@ -373,8 +425,23 @@ check_along_one = Exercise(
     mistakes={
         "The means were not taken off first, and are not added: the first pattern then is mostly the mean.":
             lambda s: _along(s, off=lambda s: 0 * s[0], mean=lambda s: 0 * s[0]),
+        "One mean for all channels is taken off and added again. Each channel has its own, s.mean(dim=0).":
+            lambda s: _along(s, off=lambda s: s.mean(), mean=lambda s: s.mean()),
+        "The pattern was found in s with its means left in. Take the channels' means off before the SVD.":
+            _means_left_in,
+        "The pattern is taken along the wrong axis. From torch.linalg.svd it is the row Vh[0], from "
+        "torch.svd the column V[:, 0].":
+            _other_axis,
+        "That is a row of the eigenvectors' matrix. An eigenvector is a column, and the largest comes last.":
+            _row_of_eigenvectors,
+        "The gates are divided by their spread first. Only the channels' means are taken off.":
+            lambda s: _standardised(s, back=False),
+        "The gates are divided by their spread before the patterns are found. Only means are taken off.":
+            lambda s: _standardised(s, back=True),
         "That is all but the first pattern: what is left of the gates without it.":
             lambda s: s - along_one(s) + s.mean(dim=0),
+        "The first pattern is added to the gates themselves. It is added to the channels' means.":
+            lambda s: s + along_one(s) - s.mean(dim=0),
         "That is the rest, what the first pattern leaves.":
             lambda s: s - along_one(s),
         "Each image's mean is taken off. It is each channel's, over the images, dimension 0.":

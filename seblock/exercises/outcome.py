@@ -1,6 +1,7 @@
 """What a function gave for one case: numbers that can be compared, or the reason why there are none."""
 
 import inspect
+import math
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,13 @@ def numbers(result: Any) -> Tensor:
     raise NoNumbers(_kind(result))
 
 
+def one_of(result: Any, wanted: Outcome) -> str:
+    """What to say of a dict, where a single number is wanted; nothing of anything else."""
+    if isinstance(result, dict) and isinstance(wanted, Tensor) and wanted.numel() == 1:
+        return "a dict; one number is wanted: look up the one that belongs to the arguments"
+    return ""
+
+
 def _kind(result: Any) -> str:
     """What something is that is no number, in words, and what is usually behind it."""
     if type(result).__module__.startswith("torch.return_types"):
@@ -67,6 +75,10 @@ def _kind(result: Any) -> str:
     if isinstance(result, dict):
         return "a dict; return its values, as a tensor, a list or a tuple"
     if isinstance(result, str):
+        try:
+            float(result)
+        except ValueError:
+            return f"text, {result[:30]!r}; return the numbers themselves, not a text that shows them"
         return f"text, {result[:30]!r}; leave out the quotation marks"
     if isinstance(result, complex):
         return "a complex number; a real one is wanted"
@@ -147,6 +159,8 @@ def ended(sentence: str) -> str:
 
 def number(value: float, beside: float | None = None) -> str:
     """A number with as many digits as it takes to tell it from the one beside it, at least four."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinite"
     if value == round(value) and abs(value) < 1e15:
         return f"{value:.0f}"
     for digits in range(4, 12):

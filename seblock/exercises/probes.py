@@ -36,7 +36,7 @@ def ignored(evidence: "Evidence") -> str:
     for k, name in enumerate(evidence.check.names()):
         tried = []
         for case, given, wanted in zip(evidence.cases, evidence.given, evidence.wanted, strict=True):
-            for other in _others(case, k):
+            for other in [*_others(case, k), *_of_other_cases(evidence, case, k)]:
                 difference = _difference(evidence, other, given, wanted)
                 if difference is not None:
                     tried.append(not difference)
@@ -46,6 +46,15 @@ def ignored(evidence: "Evidence") -> str:
         return ""
     names = " and ".join(unused)
     return f"It does not depend on {names}: with other numbers there it returns the same."
+
+
+def _of_other_cases(evidence: "Evidence", case: Case, k: int) -> list[Case]:
+    """The case with an argument as other cases have it, where it has the same shape."""
+    return [
+        (*case[:k], other[k], *case[k + 1 :])
+        for other in evidence.cases
+        if isinstance(case[k], Tensor) and other[k].shape == case[k].shape and not other[k].equal(case[k])
+    ][:3]
 
 
 def _difference(evidence: "Evidence", other: Case, given: Outcome, wanted: Outcome) -> bool | None:
@@ -86,6 +95,9 @@ def _left_out(evidence: "Evidence") -> str:
 def _others(case: Case, k: int) -> list[Case]:
     """The case with an argument changed everywhere, in one way or two, if that can be done."""
     value = case[k]
+    if isinstance(value, Tensor) and value.is_floating_point() and bool((value < 0).any()):
+        other = _other(case, k)
+        return [*([] if other is None else [other]), (*case[:k], -value, *case[k + 1 :])]
     if isinstance(value, int | float) and not isinstance(value, bool):
         news = [value + 2, 3 * value + 5] if isinstance(value, int) else [0.9 * value, 0.4 * value]
         return [(*case[:k], new, *case[k + 1 :]) for new in news]

@@ -93,10 +93,16 @@ def explain(evidence: Evidence) -> str:
         if about or not evidence.axes:
             return before + (about or _compared(evidence))
     said = form(evidence) or _not_finite(evidence) or relation(evidence) or _parts(evidence, about)
-    said = said or instead(evidence)
+    said = said or instead(evidence) or known.changed(evidence)
     if not said and (said := ignored(evidence)) and about:
         said += f" {about}"
-    return before + (said or about or probes(evidence) or _compared(evidence))
+    return before + (said or about or probes(evidence) or _raised(evidence) or _compared(evidence))
+
+
+def _raised(evidence: Evidence) -> str:
+    """An error in another case, which says more than numbers that are wrong."""
+    raised = [g.text for g in evidence.given if isinstance(g, Failure)]
+    return f"The numbers are wrong, and in another case there are none: {raised[0]}" if raised else ""
 
 
 def _about(evidence: Evidence, first: int) -> str:
@@ -172,7 +178,8 @@ def _not_finite(evidence: Evidence) -> str:
     given, case = bad[0]
     what = "infinite, as from a division by 0"
     if given.isnan().any():
-        what = "NaN, as from 0 / 0, the root of something negative, or the mean of nothing"
+        what = "NaN, as from 0 / 0, the root or the logarithm of something negative, the mean of nothing, or "
+        what += "the spread of one number"
     some = (
         "some of what your function returns is" if given.isfinite().any() else "what your function returns is"
     )
@@ -206,6 +213,8 @@ def _parts(evidence: Evidence, about: str) -> str:
         if told or right:
             said.append(f"{_upper(parts[k])} is wrong{': ' + told[0].lower() + told[1:] if told else '.'}")
     both = f"{_upper(' and '.join(parts[k] for k in right))} is right. " if right else ""
+    if not right and 0 < len(said) < len(parts):
+        both = "Neither is right. " if len(parts) == 2 else "None of them is right. "
     more = f" {about}" if said and about and all(text.endswith("is wrong.") for text in said) else ""
     return both + " ".join(said) + more
 

@@ -1,7 +1,7 @@
 """How a wrong result is related to the right one: a factor, a sign, a flip, another argument."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -113,7 +113,7 @@ def _holds(evidence: "Evidence", claim: Claim) -> bool:
     return evidence.holds(claim) and not all(claim(w, w, case) for _, w, case in evidence.pairs())
 
 
-def _factor(evidence: "Evidence") -> str:
+def _factor(evidence: "Evidence", named: bool = True) -> str:
     """A common factor or a common difference, with a name where the sizes give it one."""
     pairs = evidence.pairs()
     given, wanted = (torch.cat([t.flatten() for t in ts]) for ts in list(zip(*pairs, strict=True))[:2])
@@ -131,7 +131,7 @@ def _factor(evidence: "Evidence") -> str:
     offset = float((given - wanted).mean())
     if _holds(evidence, lambda g, w, _: same(g, w + offset)):
         return f"Every number is too {'large' if offset > 0 else 'small'} by {number(abs(offset))}."
-    for told, term in _terms(evidence):
+    for told, term in _terms(evidence) if named else ():
         if _holds(evidence, lambda g, w, case, t=term: same(g, w * t(case))):
             return f"Every number is {told} times what it should be."
         if _holds(evidence, lambda g, w, case, t=term: same(g * t(case), w)):
@@ -207,13 +207,33 @@ def _by_argument(evidence: "Evidence") -> str:
     return ""
 
 
+def changed(evidence: "Evidence") -> str:
+    """Another result than the right one, with a factor, a sum or a change of each number at the end.
+
+    That it fits must not be chance, so it takes eight numbers. Nor are 1 - x and 1 / x tried: these turn
+    one mistake into another.
+    """
+    if not _enough(evidence) or sum(w.numel() for _, w, _ in evidence.pairs()) < 8:
+        return ""
+    return _factor(evidence, named=False) or _unary(evidence, [*UNARY][2:])
+
+
+def _unary(evidence: "Evidence", changes: Sequence[str] = tuple(UNARY)) -> str:
+    """The right result, each number changed by itself."""
+    for told in changes:
+        if _holds(evidence, lambda g, w, _, c=UNARY[told]: same(g, c(w))):
+            return f"{told}."
+    return ""
+
+
 def _changed(evidence: "Evidence") -> str:
     """The right result, changed at the end."""
-    for told, change in UNARY.items():
-        if _holds(evidence, lambda g, w, _, c=change: same(g, c(w))):
-            return f"{told}."
+    if told := _unary(evidence):
+        return told
     ndim = evidence.pairs()[0][1].ndim
     letters = evidence.axes.get("", [])
+    if evidence.check.parts:  # results with names of their own lie along no axis
+        return ""
     for told, along in ALONG.items():
         for d in range(ndim):
             if _holds(evidence, lambda g, w, _, a=along, d=d: same(g, a(w, d))):

@@ -20,6 +20,8 @@ def silent_shape() -> tuple[int, int, int, int]:
 
 def _silent(shape: tuple[int, int, int, int]) -> int:
     """Which of the things that are wanted of the shape it lacks, counted from 1; 0 if none."""
+    if isinstance(shape, Tensor) and shape.ndim > 1:
+        raise ValueError("the four sizes are wanted, N, C, H and W, not a tensor that has them")
     sizes = tuple(int(size) for size in numbers(shape).flatten())
     if len(sizes) != 4 or min(sizes) < 1:
         raise ValueError(f"expected four sizes of 1 or more, (N, C, H, W), got {sizes}")
@@ -91,6 +93,13 @@ check_rescale = Exercise(
     ],
     shapes="u (N, C, H, W), s (N, C) -> (N, C, H, W)",
     rules=Rules(required=("matmul", "bmm"), forbidden=("mul", "mul_", "multiply", "einsum", "rescale")),
+    notes={
+        "torch.diag(s)": "torch.diag takes the diagonal out of a matrix. torch.diag_embed(s) makes a matrix "
+        "for "
+        "each image.",
+        "flatten(2) @": "The matrix stands on the left of u.flatten(2), whose rows are the channels.",
+        "flatten(1)": "flatten(1) makes one row of a whole image. u.flatten(2) keeps a row for each channel.",
+    },
     right="One factor for each channel of each image, the same at every position.",
     kinds={
         "N, C, H and W are all equal": lambda u, s: len(set(u.shape)) == 1,
@@ -171,8 +180,10 @@ check_rescale = Exercise(
             lambda u, s: torch.diag_embed(s) @ u,
         "The matrix stands on the right, where it meets W. It belongs on the left of u.flatten(2).":
             lambda u, s: u @ torch.diag_embed(s),
-        "@ adds up over the columns. The gates have to multiply, each its own map: use *.":
+        "@ adds up over the columns. The gates have to multiply, each its own map.":
             lambda u, s: u @ s,
+        "s @ u adds up over the rows of each map. A matrix with the gates on its diagonal adds up nothing.":
+            lambda u, s: s @ u,
         "A map is scaled by all gates of its image, one after the other.":
             lambda u, s: u * s.prod(1)[:, None, None, None],
     },
@@ -315,16 +326,26 @@ def _letting_pass(*kinds: str) -> Callable[[Block], bool]:
 
 
 def _missed() -> dict[str, Callable[..., bool]]:
-    """What to say of each choice of broken blocks that a test lets pass, and a test that does."""
+    """What to say of each choice of broken blocks that a test lets pass, and a test that does.
+
+    It may refuse right ones as well: all, the one whose gates are all alike, or the one with a weight that is
+    so large that gates round to 0 or 1.
+    """
     chosen = [c for n in range(1, len(BROKEN) + 1) for c in itertools.combinations(BROKEN, n)]
     found: dict[str, Callable[..., bool]] = {}
     for kinds in chosen:
         named = ", ".join(f"one {kind}" for kind in kinds)
         passing = _letting_pass(*kinds)
         found[f"It lets a broken block pass: {named}."] = passing
-        if len(kinds) < len(BROKEN):
-            found[f"It refuses the right ones, and lets a broken block pass: {named}."] = (
-                lambda block, passing=passing: passing(block) and not proper(block)
+        refused = {
+            "It refuses a right one, whose gates are all alike.": [_at_rest],
+            "It refuses a right one. There a gate may round to 0 or 1, or the last digit differ.": [_right],
+        }
+        if len(kinds) < len(BROKEN):  # what says True and False the wrong way round has a message of its own
+            refused["It refuses the right ones."] = [_right, _at_rest]
+        for told, blocks in refused.items():
+            found[f"{told} And a broken block passes: {named}."] = (
+                lambda block, passing=passing, blocks=blocks: passing(block) and block not in blocks
             )
     return found
 

@@ -167,11 +167,13 @@ ONE_BLOCK = {
 def _by_block(result: Any, place: str, n: int, gate: float, branch: float) -> str:
     """What one block does."""
     right, given = signal_left(place, n, gate, branch), float(result)
+    others = [p for p in ONE_BLOCK if math.isclose(signal_left(p, n, gate, branch), given, rel_tol=1e-6)]
+    whose = f" Yours is the number of {' or '.join(map(repr, others))}." if others else ""
     return (
         f"For place = {place!r}, n = {n}, gate = {gate}, branch = {branch} you return "
         f"{number(given, right)}, "
         f"expected is {number(right, given)}. There {ONE_BLOCK[place]}: that is times "
-        f"{number(signal_left(place, 1, gate, branch))}, once a block."
+        f"{number(signal_left(place, 1, gate, branch))}, once a block.{whose}"
     )
 
 
@@ -296,6 +298,24 @@ check_most_blocks = Exercise(
                 min(n, budget // (2 * c * c // reduction)) for n, c in stages),
         "A stage has only so many blocks: count each of them once.":
             lambda stages, reduction, budget: budget // min(2 * c * c // reduction for _, c in stages),
+        "Each price is compared with the whole budget. What a block costs is gone for the next.":
+            lambda stages, reduction, budget: sum(
+                n for n, c in stages if 2 * c * c // reduction <= budget),
+        "It counts stages, as if each were bought whole. The task asks for blocks, and part of a stage "
+        "will do.":
+            lambda stages, reduction, budget: _stages_bought(stages, reduction, budget),
+        "sorted(stages) goes by what comes first in each pair, the number of blocks. Sort by the channels.":
+            lambda stages, reduction, budget: _in_order(sorted(stages), reduction, budget),
+        "One block of each stage is bought. A stage has as many as its first number says.":
+            lambda stages, reduction, budget: _by_price(
+                [(1, c) for _, c in stages], budget, lambda c: 2 * c * c // reduction),
+        "All blocks or none: part of them may be bought, the cheapest first.":
+            lambda stages, reduction, budget: sum(n for n, _ in stages) * (
+                sum(2 * n * c * c // reduction for n, c in stages) <= budget),
+        "More blocks are bought than a stage has, one stage after the other.":
+            lambda stages, reduction, budget: _without_limit(stages, reduction, budget),
+        "More blocks are bought than a stage has, and never the one that costs just what is left.":
+            lambda stages, reduction, budget: _without_limit(stages, reduction, budget, short=1),
         "That is one block too many: the last one was bought on credit.":
             lambda stages, reduction, budget: min(
                 most_blocks(stages, reduction, budget) + 1, sum(n for n, _ in stages)),
@@ -321,6 +341,25 @@ def _from_the_last(stages: Stages, reduction: int, budget: int) -> int:
         budget, count = budget - bought * (2 * c * c // reduction), count + bought
         if bought < n:
             break
+    return count
+
+
+def _without_limit(stages: Stages, reduction: int, budget: int, short: int = 0) -> int:
+    """How many blocks a budget buys in the list's order, as if a stage had as many as anybody wants."""
+    count = 0
+    for _, c in stages:
+        bought = max(0, (budget - short) // (2 * c * c // reduction))
+        budget, count = budget - bought * (2 * c * c // reduction), count + bought
+    return count
+
+
+def _stages_bought(stages: Stages, reduction: int, budget: int) -> int:
+    """How many whole stages a budget buys, the cheapest first."""
+    count = 0
+    for price in sorted(2 * n * c * c // reduction for n, c in stages):
+        if price > budget:
+            break
+        budget, count = budget - price, count + 1
     return count
 
 
@@ -379,9 +418,9 @@ check_compensation = Exercise(
                 lambda s: (1 - s) / s,
         },
         "share": {
-            "The factor is right. What comes back is s (1 - s) of a sum over maps that are 1 / s as large.":
+            "What arrives is s (1 - s) of a sum over maps that are 1 / s as large, so an s cancels.":
                 lambda s: s * (1 - s),
-            "1 / s is right, and s (1 - s) divided by s leaves 1 - s, not s.": lambda s: s,
+            "What arrives is s (1 - s) divided by s, and that leaves 1 - s, not s.": lambda s: s,
             "The maps are 1 / s times as large: that multiplies the slope, it does not divide it.":
                 lambda s: s**2 * (1 - s),
             "The share that arrives is divided by s once too often.": lambda s: (1 - s) / s,

@@ -82,7 +82,8 @@ def _where_from(given: Tensor, s: Tensor) -> int:
     """What is wrong with the lines that the gates come from, counted from 1; 0 if nothing."""
     given = numbers(given).to(s)
     if given.shape != s.shape:
-        raise ValueError(f"expected gates of shape {tuple(s.shape)}, got {tuple(given.shape)}")
+        joined = "; torch.cat lays the halves one below the other" if given.ndim == 3 else ""
+        raise ValueError(f"expected gates of shape {tuple(s.shape)}, got {tuple(given.shape)}{joined}")
     n = len(s) // 2
     same = (given[:, None] - s).abs().amax(dim=2) < 1e-6  # which row each row is
     row, source = torch.arange(2 * n), same.int().argmax(dim=1)
@@ -142,6 +143,18 @@ def _interval(
     return c.mean(), factor * spread(c) / root(c, right)
 
 
+def _in_steps(result: Any, right: Tensor, own: Tensor) -> str:
+    """How half of the interval comes about, in numbers."""
+    change = (right - own).mean(0)
+    given, wanted = float(result[1]), float(paired_interval(right, own)[1])
+    return (
+        f"With {len(change)} lines half of the interval is {number(given, wanted)}, expected is "
+        f"{number(wanted, given)}. There is one number a line, the mean of its two differences: they "
+        f"spread by "
+        f"{number(float(change.std()))}, and 1.96 times that is divided by the root of {len(change)}."
+    )
+
+
 def _unpaired(right: Tensor, own: Tensor, variance: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """The interval as if different lines had been read."""
     n = right.shape[1]
@@ -153,6 +166,7 @@ check_paired_interval = Exercise(
     cases=[_answers(40, 0), _answers(25, 1), _answers(60, 2), _answers(12, 3), _answers(9, 5)],
     shapes="right (2, N), own (2, N) -> (2,)",
     parts=("the mean difference", "half of the interval"),
+    reason=_in_steps,
     right="Each line counts once, with its two images together, and is compared with itself.",
     variant=_interval,
     slips={
@@ -213,6 +227,11 @@ check_paired_interval = Exercise(
             lambda right, own: _unpaired(right, own, lambda a: a.mean(0).var()),
         "p (1 − p) takes both for different lines, each read once. They are the same: subtract first.":
             lambda right, own: _unpaired(right, own, lambda a: a.mean() * (1 - a.mean())),
+        "p (1 − p) is that of the other gates' answers alone. Subtract first: the differences have a "
+        "spread of "
+        "their own.":
+            lambda right, own: (
+                (right - own).mean(), 1.96 * (right.mean() * (1 - right.mean()) / right.numel()) ** 0.5),
         "The spreads of both are added, image by image. They are the same lines: subtract first, "
         "line by line.":
             lambda right, own: _unpaired(right, own, lambda a: a.var()),

@@ -136,16 +136,45 @@ check_share_needed = Exercise(
             lambda part, wanted: max(0.0, (wanted - (1 - part)) * part),
         "The sign is lost. Where no block is fast enough, return 0.":
             lambda part, wanted: abs((wanted - (1 - part)) / part),
-        "It is 0 whatever is wanted: is it `max` that keeps a share from falling below 0?":
+        "It is 0 whatever is wanted: what `max` is given is never above 0, or it is cut to a whole number.":
             lambda part, wanted: 0.0,
         "What has to be saved of the block's time is cut off at 0. What is left of it is 1 less that.":
             lambda part, wanted: max(0.0, (1 - wanted) / part),
-        "That is the way there, not back: the step's time for a block of that share.":
+        "That is exercise 1 once more, the step's time for a given share. Here the step's time is given.":
             lambda part, wanted: step_left(part, wanted),
         "The rest of the step is left out: it takes 1 - part whatever the block does.":
             lambda part, wanted: wanted / part,
-        "The block is the part that changes. Here the rest does.":
+        "The block and the rest are exchanged: `part` is the block's, and 1 - part stays as it is.":
             lambda part, wanted: max(0.0, (wanted - part) / (1 - part)),
+        "The rest of the step takes 1 - part, not `part`, and what is left is a share of the block's "
+        "time: divide.":
+            lambda part, wanted: max(0.0, wanted - part),
+        "The rest of the step takes 1 - part, not `part`. Take that off `wanted`.":
+            lambda part, wanted: max(0.0, (wanted - part) / part),
+        "`wanted` is taken off `part`. It is the rest of the step, 1 - part, that is taken off `wanted`.":
+            lambda part, wanted: max(0.0, (part - wanted) / part),
+        "`wanted` is taken off `part`, and nothing keeps it at 0. The rest, 1 - part, is taken off `wanted`.":
+            lambda part, wanted: (part - wanted) / part,
+        "`min` lets through what is below 0, and nothing else. It is `max` that keeps a share from falling "
+        "below 0.":
+            lambda part, wanted: min(0.0, (wanted - 1 + part) / part),
+        "The rest is 1 - part: taken off, its `part` comes back with a plus, wanted - 1 + part.":
+            lambda part, wanted: (wanted - 1 - part) / part,
+        "What is left for the block is divided by the rest. As a share of the block's own time, divide it by "
+        "`part`.":
+            lambda part, wanted: max(0.0, (wanted - 1 + part) / (1 - part)),
+        "`wanted` is divided by the rest. Take the rest, 1 - part, off `wanted`, and divide by `part`.":
+            lambda part, wanted: wanted / (1 - part),
+        "It is upside down: what is left for the block is divided by `part`.":
+            lambda part, wanted: max(0.0, part / (wanted - 1 + part)),
+        "What is left for the block is divided by `wanted`. Its old time was `part`: divide by that.":
+            lambda part, wanted: max(0.0, (wanted - 1 + part) / wanted),
+        "The rest is divided by `wanted`. Take the rest, 1 - part, off `wanted`, and divide by `part`.":
+            lambda part, wanted: (1 - part) / wanted,
+        "`wanted` is multiplied by `part`: that is the block's time if everything got faster alike.":
+            lambda part, wanted: part * wanted,
+        "It is what has to be saved of the step's time. What may the block still take of its own?":
+            lambda part, wanted: 1 - wanted,
     },
 )  # fmt: skip
 
@@ -191,7 +220,7 @@ def _too_many(result: Any) -> str:
 check_term_passes = Exercise(
     solution=term_passes,
     cases=[()],
-    parts=("passes forward", "passes backward"),
+    parts=("the number of passes forward", "the number of passes backward"),
     reason=_too_many,
     right="One pass fewer than SE: the way back of a sum needs no map of the forward pass.",
     mistakes={

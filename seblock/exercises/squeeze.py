@@ -75,6 +75,10 @@ check_new_z = Exercise(
         },
         "out": {
             "The old values go out whole. They had only a share in the mean.": lambda z, share, old: old,
+            "The old values are divided by 1 - share on their way out. They had `share` of the mean.":
+                lambda z, share, old: share * old / (1 - share),
+            "The old values are divided by the share on their way out. They had share · old of the mean.":
+                lambda z, share, old: old / share,
         },
         "comes": {
             "The new values come in whole. They have only a share in the mean.": lambda share, new: new,
@@ -96,6 +100,10 @@ check_new_z = Exercise(
             lambda z, share, old, new: z + new - old,
         "That is the change of z, without the z that was there before.":
             lambda z, share, old, new: share * (new - old),
+        "The change is multiplied by z. It is added to z as it is.":
+            lambda z, share, old, new: z * (1 + share * (new - old)),
+        "What is left outside the patch is multiplied by 1 - share. Its sum stays as it was.":
+            lambda z, share, old, new: (z - share * old) * (1 - share) + share * new,
         "The signs are exchanged: the new values come in and the old ones go out.":
             lambda z, share, old, new: z + share * (old - new),
         "The sum is divided by 1 + share, as if the map had grown. It has as many positions as before.":
@@ -120,6 +128,7 @@ check_squeeze = Exercise(
     cases=[
         *[seeded((2, 8, 5, 3)), seeded((3, 4, 1, 6), seed=1), seeded((1, 2, 4, 4), seed=2)],
         *[seeded((4, 5, 2, 7), seed=3), seeded((3, 3, 6, 2), seed=4), (9 * seeded((2, 3, 3, 2), seed=5)[0],)],
+        *[seeded((1, 3, 4, 2), seed=6), seeded((2, 4, 3, 3), seed=7)],
     ],
     shapes="u (N, C, H, W) -> (N, C)",
     rules=Rules(
@@ -214,6 +223,12 @@ check_squeeze = Exercise(
             "There is a softmax over the channels at the end. The squeeze ends with the mean.":
                 lambda z: z.softmax(1),
         },
+    },
+    mistakes={
+        "There is padding: the window fits in nine places instead of one.":
+            lambda u: torch.nn.functional.conv2d(
+                u, torch.ones(u.shape[1], 1, *u.shape[2:]) / u[0, 0].numel(), groups=u.shape[1], padding=1
+            ).flatten(1),
     },
 )  # fmt: skip
 
@@ -318,6 +333,8 @@ check_masked_squeeze = Exercise(
     mistakes={
         "It is the largest valid value. The valid positions have to be averaged.":
             lambda u, mask: u.masked_fill(mask == 0, -torch.inf).amax((2, 3)),
+        "It is the largest value, and padding counts as 0. The valid positions have to be averaged.":
+            lambda u, mask: (u * mask).amax((2, 3)),
         "The mask is not used: it is the mean over all positions.":
             lambda u, mask: squeeze(u),
         "It is the mean over the padding: 1 marks what is valid, 0 what is not.":

@@ -44,6 +44,10 @@ check_bet = Exercise(
             lambda p: (p**2 / (p**2 + (1 - p) ** 2), (1 - p) ** 2 / (p**2 + (1 - p) ** 2)),
         "Digit 2 is painted as strongly as digit 1. It is wanted in the rest of the cases, 1 - p.":
             lambda p: (p, p),
+        "That is twice the price of the bet, 2 p (1 - p), for both digits. What is the bet?":
+            lambda p: (2 * p * (1 - p), 2 * p * (1 - p)),
+        "It is half-way between the best bet and betting everything on digit 1.":
+            lambda p: ((1 + p) / 2, (1 - p) / 2),
         "That is the price of the bet, p (1 - p), not the bet.":
             lambda p: (p * (1 - p), p * (1 - p)),
     },
@@ -116,5 +120,11 @@ check_layers = Exercise(
             "That is rounded to the nearest number. The last step may be short, and takes a whole layer.":
                 round,
         },
+    },
+    mistakes={
+        "Without brackets around k // 2 it is divided by k and then by 2, and rounded down.":
+            lambda side, patch, k: (side - patch + 1) // (2 * k),
+        "Without brackets around k // 2 it is divided by k and then by 2.":
+            lambda side, patch, k: -(-(side - patch + 1) // (2 * k)),
     },
 )  # fmt: skip
