@@ -152,8 +152,8 @@ class Scenes(NamedTuple):
 def scenes(images: int, seed: int, part: Literal["train", "test"] = "train") -> Scenes:
     """Four shapes of 8×8, one somewhere in each quarter, bright or less so, and noise over all.
 
-    A shape is a handwritten digit or, as often, one whose pixels are in another order. Ink is where a digit is
-    darker than one half; that of a scrambled one does not count. part: "test" draws from the last 300 of
+    A shape is a handwritten digit or, as often, one whose pixels are in another order. Ink is where a digit
+    is darker than one half; that of a scrambled one does not count. part: "test" draws from the last 300 of
     scikit-learn's digits, "train" from the others. Raises ValueError for another part.
     """
     pictures, _ = _read_digits(part)
