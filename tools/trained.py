@@ -1,6 +1,6 @@
 """Make what stands in seblock/trained.
 
-python tools/trained.py puzzles            two hundred small networks, an hour and a half on two cores
+python tools/trained.py puzzles            more than six hundred small networks, some two hours on two cores
 python tools/trained.py gates DATA RUNS    what the gates of the fleet's networks in RUNS do
 """
 
