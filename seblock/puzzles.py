@@ -1,9 +1,10 @@
-"""The painting puzzle, the *where* puzzle, and the networks that solve them or cannot."""
+"""The painting puzzle, the *where* puzzle, scenes of digits, and the networks that solve them or cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seblock.functional import squeeze
@@ -134,6 +135,45 @@ def where_puzzle(images: int, seed: int, part: Literal["train", "test"] = "train
     return Where(x, both[marked, row], both[1 - marked, row], marked, corners)
 
 
+class Scenes(NamedTuple):
+    """A batch of pictures to be segmented."""
+
+    x: Tensor
+    """Digits and scrambled digits in noise, (N, 1, 32, 32)."""
+    ink: Tensor
+    """1 where a digit's ink is, 0 elsewhere, (N, 1, 32, 32)."""
+
+    def overlap(self, output: Tensor) -> Tensor:
+        """Intersection over union of the ink and of what is positive in (N, 1, 32, 32): a scalar."""
+        told, ink = output > 0, self.ink > 0
+        return (told & ink).sum() / (told | ink).sum()
+
+
+def scenes(images: int, seed: int, part: Literal["train", "test"] = "train") -> Scenes:
+    """Four shapes of 8×8, one somewhere in each quarter, bright or less so, and noise over all.
+
+    A shape is a handwritten digit or, as often, one whose pixels are in another order. Ink is where a digit
+    is darker than one half; that of a scrambled one does not count. part: "test" draws from the last 300 of
+    scikit-learn's digits, "train" from the others. Raises ValueError for another part.
+    """
+    pictures, _ = _read_digits(part)
+    draw = torch.Generator().manual_seed(seed)
+    shapes = pictures[torch.randint(len(pictures), (images, 4), generator=draw)].flatten(2)
+    orders = torch.rand(images, 4, 64, generator=draw).argsort(dim=2)
+    whole = torch.rand(images, 4, 1, generator=draw) < 0.5
+    shapes = torch.where(whole, shapes, shapes.gather(2, orders)).view(images, 4, 8, 8)
+    corners = torch.randint(9, (images, 4, 2), generator=draw)
+    corners += torch.tensor([[0, 0], [0, 16], [16, 0], [16, 16]])
+    brightness = 0.5 + 0.5 * torch.rand(images, 4, generator=draw)
+    x, ink = 0.2 * torch.randn(images, 1, 32, 32, generator=draw), torch.zeros(images, 1, 32, 32)
+    for n in range(images):
+        for k, (i, j) in enumerate(corners[n].tolist()):
+            box = n, 0, slice(i, i + 8), slice(j, j + 8)
+            x[box] += brightness[n, k] * shapes[n, k]
+            ink[box] = ((shapes[n, k] > 0.5) & whole[n, k]).float()
+    return Scenes(x, ink)
+
+
 def _read_digits(part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
     """scikit-learn's handwritten digits of one part, (n, 8, 8) in 0..1, and their classes, (n,)."""
     if part not in ("train", "test"):
@@ -212,3 +252,46 @@ def reader(gate: Gate = nn.Identity, hidden: int = 0, width: int = 24) -> nn.Seq
         head = [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 10)]
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*build_layers(gate, width, (1, 1, 1)), *pool, *head)
+
+
+PLACES = ("encoder", "decoder", "skips")
+"""Where a small U-Net may have gates."""
+
+
+class UNet(nn.Module):
+    """A small U-Net, two poolings down and two steps up: (N, 1, H, W) -> (N, 1, H, W), sides multiples of 4.
+
+    A stage is two layers of convolution 3×3, BatchNorm and ReLU. places: "encoder", a gate at the end of each
+    of its three stages, before the skip connection leaves; "decoder", at the end of each of its two; "skips",
+    on the two skip connections alone. Raises ValueError for another place.
+    """
+
+    def __init__(self, gate: Gate, places: Collection[str] = (), width: int = 8) -> None:
+        super().__init__()
+        if unknown := set(places) - set(PLACES):
+            raise ValueError(f"places must be among {PLACES}, got {sorted(unknown)}")
+        gates = {place: gate if place in places else nn.Identity for place in PLACES}
+
+        def stage(inputs: int, width: int, place: str) -> nn.Sequential:
+            plain = build_layers(nn.Identity, width, (1,), inputs)
+            return nn.Sequential(*plain, *build_layers(gates[place], width, (1,), width))
+
+        self.down = nn.ModuleList(
+            [
+                stage(1, width, "encoder"),
+                stage(width, 2 * width, "encoder"),
+                stage(2 * width, 4 * width, "encoder"),
+            ]
+        )
+        self.skips = nn.ModuleList([gates["skips"](width), gates["skips"](2 * width)])
+        self.up = nn.ModuleList([stage(3 * width, width, "decoder"), stage(6 * width, 2 * width, "decoder")])
+        self.paint = nn.Conv2d(width, 1, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.down[0](x)
+        second = self.down[1](F.max_pool2d(first, 2))
+        h = self.down[2](F.max_pool2d(second, 2))
+        h = self.up[1](torch.cat([F.interpolate(h, scale_factor=2.0), self.skips[1](second)], dim=1))
+        h = self.up[0](torch.cat([F.interpolate(h, scale_factor=2.0), self.skips[0](first)], dim=1))
+        scores: Tensor = self.paint(h)
+        return scores

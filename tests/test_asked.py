@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import torch
 
 from seblock import trained
 from tests.test_lessons import tool
@@ -86,6 +87,27 @@ def test_the_painters_that_were_trained_for_an_answer_have_their_seeds() -> None
         candidate = tool().ASKED[name]
         assert [row["seed"] for row in of] == list(range(10))
         assert {(row["epochs"], row["peak"]) for row in of} == {(candidate.epochs, candidate.peak)}
+
+
+def test_the_u_nets_have_their_seeds_at_both_rates_and_differ_in_their_gates_alone() -> None:
+    rows = trained.group(trained.table("unet"), "network")
+    assert list(rows) == list(tool().UNETS)
+    for name, of in rows.items():
+        candidate = tool().UNETS[name]
+        assert [row["seed"] for row in of] == list(range(10))
+        assert {(row["epochs"], row["peak"]) for row in of} == {(candidate.epochs, candidate.peak)}
+        assert {row["parameters"] for row in of} == {sum(p.numel() for p in candidate.build().parameters())}
+    most = max(of[0]["parameters"] for name, of in rows.items() if "wider" not in name)
+    assert rows["none"][0]["parameters"] < most < rows["none, wider"][0]["parameters"]
+
+
+def test_the_changed_blocks_of_the_answers_are_what_they_are_called() -> None:
+    u = torch.rand(3, 8, 5, 4)
+    added, twice = tool().AddedGate(8), tool().TwoSigmoids(8)
+    z = u.mean((2, 3))
+    for block, factor in ((added, lambda a: 1 + a.sigmoid()), (twice, lambda a: a.sigmoid().sigmoid())):
+        a = block.linear2(block.linear1(z).relu())
+        torch.testing.assert_close(block(u), u * factor(a)[:, :, None, None])
 
 
 def test_a_gate_before_the_relu_stands_there_and_has_the_weights_of_one_behind_it() -> None:

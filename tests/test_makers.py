@@ -134,6 +134,31 @@ def test_a_painter_learns_from_its_seed_s_training_digits_and_of_seed_0_alone_th
 
 
 @torch.no_grad()
+def test_a_u_net_learns_its_seed_s_scenes_and_is_judged_on_the_same_test_scenes(
+    folder: Path, lessons: list[tuple]
+) -> None:
+    row = makes.segment("skips, lower rate", 4)
+    ((x, ink, loss, *how),) = lessons
+    learned = puzzles.scenes(1000, 4)
+    assert torch.equal(x, learned.x)
+    assert torch.equal(ink, learned.ink)
+    assert loss is F.binary_cross_entropy_with_logits
+    assert how == [4, 8, 5e-3]
+    torch.manual_seed(4)
+    network = puzzles.UNet(makes.SE, ["skips"]).eval()
+    test = puzzles.scenes(1000, 0, "test")
+    assert row == {
+        "network": "skips, lower rate",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "epochs": 8,
+        "peak": 5e-3,
+        "seed": 4,
+        "overlap": pytest.approx(test.overlap(network(test.x)).item(), abs=2e-3),
+    }
+    assert not list(folder.iterdir())
+
+
+@torch.no_grad()
 def test_a_larger_image_is_painted_and_its_side_is_told(folder: Path, lessons: list[tuple]) -> None:
     row = makes.paint("SE, side 40", 0)
     assert lessons[0][0].shape == (60, 3, 40, 40)

@@ -363,3 +363,91 @@ def test_coordinates_alone_do_not_show_the_bars_and_with_se_they_do(gate, sees):
     without = torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], dim=1)
     changed = (p.boxes(network(x)) - p.boxes(network(without))).abs().max()
     assert bool(changed > 1e-9) is sees
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return puzzles.scenes(300, seed=2)
+
+
+def test_in_a_scene_about_half_of_the_shapes_are_digits_and_only_theirs_is_ink(scene):
+    assert scene.x.shape == scene.ink.shape == (300, 1, 32, 32)
+    assert set(scene.ink.unique().tolist()) == {0, 1}
+    quarters = scene.ink.view(300, 2, 16, 2, 16).amax((2, 4))
+    assert 0.42 < quarters.mean() < 0.58
+    digits = torch.from_numpy(load_digits().images[:-300]).float() > 8
+    known = {tuple(digit.flatten().tolist()) for digit in digits}
+    for n, i, j in (quarters > 0).nonzero().tolist()[:20]:
+        quarter = scene.ink[n, 0, 16 * i : 16 * i + 16, 16 * j : 16 * j + 16] > 0
+        boxes = quarter.unfold(0, 8, 1).unfold(1, 8, 1).flatten(0, 1)
+        assert any(tuple(box.flatten().tolist()) in known for box in boxes)
+    for n, i, j in (quarters == 0).nonzero().tolist()[:20]:  # a shape is there, and does not count
+        assert scene.x[n, 0, 16 * i : 16 * i + 16, 16 * j : 16 * j + 16].sum() > 3
+
+
+def test_a_scenes_seed_and_part_are_its_own_and_another_part_is_refused(scene):
+    assert torch.equal(puzzles.scenes(300, seed=2).x, scene.x)
+    assert not torch.equal(puzzles.scenes(300, seed=3).ink, scene.ink)
+    assert not torch.equal(puzzles.scenes(300, seed=2, part="test").ink, scene.ink)
+    with pytest.raises(ValueError, match="part"):
+        puzzles.scenes(2, 0, part="validation")
+
+
+def test_overlap_is_what_both_have_over_what_either_has(scene):
+    told = scene.ink.clone()
+    told[:150] = 0
+    told[200:] = 1
+    both, either = (told * scene.ink).sum(), ((told + scene.ink) > 0).sum()
+    assert scene.overlap(2 * told - 1) == pytest.approx((both / either).item())
+    assert scene.overlap(2 * scene.ink - 1) == 1
+
+
+def test_a_small_u_net_has_gates_where_they_are_asked_for_and_nowhere_else(scene):
+    def gates_of(places):
+        seen = []
+
+        class Counted(nn.Module):
+            def __init__(self, channels):
+                super().__init__()
+                self.channels = channels
+
+            def forward(self, x):
+                assert x.shape[1] == self.channels
+                seen.append((self.channels, x.shape[-1]))
+                return x
+
+        output = puzzles.UNet(Counted, places)(scene.x[:2])
+        assert output.shape == (2, 1, 32, 32)
+        return seen
+
+    assert gates_of(()) == []
+    assert gates_of(["encoder"]) == [(8, 32), (16, 16), (32, 8)]
+    assert gates_of(["decoder"]) == [(16, 16), (8, 32)]
+    assert gates_of(["skips"]) == [(16, 16), (8, 32)]
+    assert gates_of(["encoder", "decoder"]) == [(8, 32), (16, 16), (32, 8), (16, 16), (8, 32)]
+    with pytest.raises(ValueError, match="bottom"):
+        puzzles.UNet(SqEx, ["bottom"])
+
+
+def test_a_gate_on_a_skip_connection_leaves_the_way_down_alone_and_one_in_the_encoder_does_not(scene):
+    class Closed(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+
+        def forward(self, x):
+            return 0 * x
+
+    torch.manual_seed(0)
+    down = {}
+    for places in ((), ("skips",), ("encoder",), ("decoder",)):
+        torch.manual_seed(0)
+        network = puzzles.UNet(Closed, places)
+        inputs = []
+        network.down[1].register_forward_hook(lambda _m, given, _o, inputs=inputs: inputs.append(given[0]))
+        output = network(scene.x[:2])
+        down[places] = inputs[0]
+        assert (output == network.paint.bias).all() == (places in (("encoder",), ("decoder",)))
+    assert torch.equal(down["skips",], down[()])
+    assert torch.equal(down["decoder",], down[()])
+    assert not down["encoder",].any()
+    assert down[()].any()
