@@ -2,7 +2,7 @@
 
 One table. "to peer": the time as a share of the fastest eager peer's; "from", "up to": where the noise of
 this run leaves that share; "to floor": the time as a multiple of what `copy_` takes for the bytes that
-must move; "new MB": memory that the system had to clear for a call (the median's). `clone` is a copy to
+must move; "new MB": memory that the system had to clear for a call, on average. `clone` is a copy to
 memory of its own. A line for each of our blocks in each layout sums up. With `--neighbours 2` two other
 programs that use PyTorch keep the cores busy while the times are taken.
 """
@@ -10,7 +10,7 @@ programs that use PyTorch keep the cores busy while the times are taken.
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ def table(
         row = {"shape": "×".join(map(str, shape)), "layout": layout, "passes": passes, "block": name}
         row |= {"rounds": rounds, "ms": 1e3 * median(times)}
         row["MB"] = peak_memory(calls[passes, name], to["device"]) / 1e6
-        row["new MB"] = median(new for _, new in returned[passes, name]) / 1e6
+        row["new MB"] = mean(new for _, new in returned[passes, name]) / 1e6
         if passes in PASSES:
             fastest = min((measured[passes, peer] for peer in peers()), key=median)
             row |= compare(times, fastest, to="peer")
