@@ -199,10 +199,11 @@ class GatherExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channels)
-        if self.size and not isinstance(x, Proxy) and x.shape[2:] != self.size:
-            raise ValueError(f"expected maps of {self.size}, got {tuple(x.shape[2:])}")
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if self.size and not isinstance(x, Proxy) and x.shape[2:] != self.size:
+                raise ValueError(f"expected maps of {self.size}, got {tuple(x.shape[2:])}")
         e = self.extent
-        if self.gather:
+        if self.gather is not None:
             gathered = self.gather(x)
         elif e:
             gathered = F.avg_pool2d(x, 2 * e - 1, stride=e, padding=e - 1, count_include_pad=False)

@@ -282,6 +282,13 @@ def test_torch_fx_traces_it(name):
     torch.testing.assert_close(torch.fx.symbolic_trace(gate)(x), gate(x))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@every_one
+def test_torchscript_compiles_it(name):
+    gate, x = make(name), torch.randn(2, C, H, W)
+    torch.testing.assert_close(torch.jit.script(gate)(x), gate(x))
+
+
 @every_one
 @pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
 def test_the_order_in_memory_stays(name, form):
