@@ -61,7 +61,7 @@ class FastSELayer(nn.Module):
         expect_maps(x, self.channel)
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             z = squeeze(x)
-            if self.fc[0].weight.dim() == 4:
+            if self.fc[0].weight.dim() == 4:  # type: ignore[operator]
                 z = z[:, :, None, None]
             return rescale(x, self.fc(z).flatten(1))
         return self._compute(x)
