@@ -218,12 +218,13 @@ class _Trial:
 
 @contextlib.contextmanager
 def _usual_defaults() -> Iterator[None]:
-    """New tensors are float32 on the CPU, as the cases are, whatever the learner has set elsewhere."""
+    """New tensors are float32 on the CPU, as the cases are, and gradients kept, whatever is set elsewhere."""
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     torch.set_default_dtype(torch.float32)
     try:
-        with contextlib.nullcontext() if device.type == "cpu" else torch.device("cpu"):
-            yield
+        with torch.inference_mode(False), torch.enable_grad():
+            with contextlib.nullcontext() if device.type == "cpu" else torch.device("cpu"):
+                yield
     finally:
         torch.set_default_dtype(dtype)
 
