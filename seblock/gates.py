@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._script import RecursiveScriptModule
 
-from seblock.functional import rescale, squeeze
+from seblock.functional import expect_maps, rescale, squeeze
 
 STRENGTHS = (1.0, 1.0, 1.0, 30.0, 1000.0)
 """Of the maps that `find` shows to each module. Many gates react to weak ones, a few to strong ones alone."""
@@ -266,7 +266,9 @@ def _after_each(
             ) -> None:
                 if lasts:
                     u: Tensor = (*arguments, *named.values())[0]
-                    inputs[name, threading.get_ident()] = u.clone()  # some gates overwrite their input
+                    if isinstance(u, Tensor):
+                        u = u.clone()  # some gates overwrite their input
+                    inputs[name, threading.get_ident()] = u
                     called.add(module)
 
             def after(_module: nn.Module, _: object, x: Tensor, name: str = name) -> Tensor | None:
@@ -312,10 +314,12 @@ def record(
     def keep(name: str, u: Tensor, x: Tensor) -> None:
         if threading.get_ident() in _finding:
             return
-        _expect_rows_in_order(u)
-        factors = _factors(u, x)
+        maps = isinstance(u, Tensor) and isinstance(x, Tensor) and u.ndim == 4
+        if maps:
+            _expect_rows_in_order(u)
+        factors = _factors(u, x) if maps else None
         if factors is None:
-            if not u.isfinite().all():
+            if maps and not u.isfinite().all():
                 raise ValueError(f"what {name!r} receives is not finite: look at the images and the weights")
             raise ValueError(f"{name!r} is no channel gate: what it puts out is not s · u")
         s.setdefault(name, []).append(factors.half().cpu())
@@ -434,6 +438,8 @@ def replaced(model: nn.Module, s: Mapping[str, float | Tensor]) -> Iterator[None
     seen = dict.fromkeys(s, 0)
 
     def act(name: str, u: Tensor, x: Tensor) -> Tensor | None:
+        expect_maps(u)
+        expect_maps(x)
         given = s[name]
         if not isinstance(given, Tensor):
             given = torch.as_tensor(given, device="cpu")

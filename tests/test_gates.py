@@ -922,6 +922,32 @@ def test_channels_may_be_numbers_or_a_mask(network, data, channels):
     assert torch.equal((found == 0.25).all(0), expected == 0.25)
 
 
+class Pair(nn.Module):
+    """Takes two maps in a list and returns them so."""
+
+    def forward(self, pair):
+        return pair
+
+
+class HasPair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.pair, self.gate = nn.Conv2d(3, 8, 3), Pair(), SELayer(8, 2)
+
+    def forward(self, x):
+        u = self.convolution(x)
+        return self.gate(self.pair([u, u])[0])
+
+
+@pytest.mark.parametrize("name", ["pair", "gate.fc"])
+def test_what_takes_no_maps_is_named_as_no_gate(data, name):
+    model = HasPair()
+    with pytest.raises(ValueError, match=f"'{name}' is no channel gate"):
+        record(model, data, [name])
+    with replaced(model, {name: 0.5}), pytest.raises(ValueError, match="expected maps of shape"):
+        run(model, data)
+
+
 @pytest.mark.parametrize("s", [torch.rand(10, 16, 1, 1), torch.rand(1, 10, 16)])
 def test_s_of_more_axes_is_refused_in_a_sentence(network, data, s):
     name = "stages.0.0.gates.standard"
