@@ -282,6 +282,14 @@ def test_torch_fx_traces_it(name):
     torch.testing.assert_close(torch.fx.symbolic_trace(gate)(x), gate(x))
 
 
+@every_one
+def test_each_non_linearity_is_a_module(name):
+    """What hooks them, as captum does, sees all of them."""
+    graph = torch.fx.symbolic_trace(make(name)).graph
+    functions = {str(node.target) for node in graph.nodes if node.op in ("call_function", "call_method")}
+    assert not [function for function in functions if "relu" in function or "sigmoid" in function]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @every_one
 def test_torchscript_compiles_it(name):
