@@ -37,34 +37,53 @@ newer ones are in the folder `{NEWER}`:
 
 {{names}}
 To take a newer one in place of yours, rename or delete yours; the newer one is there at your next login. If
-you don't want it, delete it in `{NEWER}`.
+you don't want it, delete it in `{NEWER}`. What you write in a notebook there is kept.
 """
 
 
 def digest(path: Path) -> str:
-    """What a file says, as a hash: a notebook that was run, but not edited, still says the same."""
+    """What a file says, as a hash: a notebook that was run, but not edited, still says the same.
+
+    So does one with Windows' line ends, or with an empty cell, as JupyterLab adds when the last cell is run.
+    """
     said = path.read_bytes()
     if path.suffix == ".ipynb":
         try:
-            cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(said)["cells"]]
-            said = json.dumps(cells).encode()
-        except (ValueError, KeyError, TypeError):
+            cells = [
+                (
+                    cell["cell_type"],
+                    "".join(cell["source"]).replace("\r\n", "\n"),
+                    cell["metadata"].get("tags", []),
+                )
+                for cell in json.loads(said)["cells"]
+            ]
+            said = json.dumps([cell for cell in cells if cell[1].strip()]).encode()
+        except (ValueError, KeyError, TypeError, AttributeError):
             pass  # the student's file is no notebook any more
     return hashlib.sha256(said).hexdigest()
+
+
+def whole(path: Path) -> str:
+    """A file with all that is in it, outputs too, as a hash."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def copy(path: Path, to: Path) -> None:
     """Copy a file; an interrupted copy leaves nothing that looks whole."""
     half = to.with_name(f".{to.name}.half")
-    shutil.copyfile(path, half)
-    half.rename(to)
+    try:
+        shutil.copyfile(path, half)
+        half.rename(to)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def lay_out(folder: Path) -> None:
     """Bring the notebooks in a student's folder up to date, without touching what the student edited.
 
     A notebook that is missing is copied, one that was not edited since is renewed. Of one that was edited the
-    newer version comes into `NEWER`, once, and `NOTICE` tells the student.
+    newer version comes into `NEWER`, once, and `NOTICE` tells the student. Where that fails, on a full disk
+    say, the log tells and the server starts all the same: the student could not make room otherwise.
     """
     if not folder.parent.is_dir():
         sys.exit(f"{folder.parent} is not there: the account wants its home first.")
@@ -75,30 +94,54 @@ def lay_out(folder: Path) -> None:
     except (OSError, ValueError, TypeError):
         record = {}
     told = []
-    for path in sorted((*NOTEBOOKS.glob("*.ipynb"), NOTEBOOKS / "colab.svg")):
-        own, offered = folder / path.name, f"{NEWER}/{path.name}"
-        given = digest(path)
-        here = digest(own) if own.exists() else None
-        if here in (None, given, record.get(path.name)):
-            if here != given:
-                copy(path, own)
-            record[path.name] = given
-            record.pop(offered, None)
-            (folder / offered).unlink(missing_ok=True)
-        elif given != record.get(path.name):
-            if given != record.get(offered):
-                (folder / NEWER).mkdir(exist_ok=True)
-                copy(path, folder / offered)
-                record[offered] = given
-            told += [path.name] if (folder / offered).exists() else []  # to delete it is to decline
-    half = folder / f"{RECORD}.half"
-    half.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    half.rename(folder / RECORD)
-    if told:
-        names = "".join(f"- [{name}]({NEWER}/{name})\n" for name in told)
-        (folder / NOTICE).write_text(NOTICE_TEXT.format(names=names), encoding="utf-8")
-    else:
-        (folder / NOTICE).unlink(missing_ok=True)
+    for path in sorted((*NOTEBOOKS.glob("[!.]*.ipynb"), *NOTEBOOKS.glob("colab.svg"))):
+        try:
+            told += [path.name] if bring(path, folder, record) else []
+        except OSError as error:
+            print(f"{path.name} was not brought up to date: {error}", file=sys.stderr)
+    try:
+        half = folder / f"{RECORD}.half"
+        half.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        half.rename(folder / RECORD)
+        if told:
+            names = "".join(f"- [{name}]({NEWER}/{name})\n" for name in told)
+            (folder / NOTICE).write_text(NOTICE_TEXT.format(names=names), encoding="utf-8")
+        else:
+            (folder / NOTICE).unlink(missing_ok=True)
+    except OSError as error:
+        print(f"What was handed out was not noted: {error}", file=sys.stderr)
+
+
+def bring(path: Path, folder: Path, record: dict[str, str]) -> bool:
+    """Bring one notebook up to date; whether the student is to be told of a newer one."""
+    own, offered = folder / path.name, folder / NEWER / path.name
+    own_key, offered_key, whole_key = path.name, f"{NEWER}/{path.name}", f"whole {path.name}"
+    given = digest(path)
+    begun = offered.is_file() and digest(offered) not in (record.get(offered_key), given)  # by the student
+    if begun and not own.exists():
+        offered.rename(own)
+        record[own_key] = record.pop(offered_key, given)
+        begun = False
+    here = digest(own) if own.exists() and own.stat().st_size else None  # a full disk leaves empty files
+    if here in (None, given, record.get(own_key)):
+        if here != given or whole(own) == record.get(whole_key) != whole(path):
+            copy(path, own)
+        if whole(own) == whole(path):
+            record[whole_key] = whole(path)
+        record[own_key] = given
+    elif given != record.get(own_key):
+        if given != record.get(offered_key):
+            (folder / NEWER).mkdir(exist_ok=True)
+            if begun:
+                names = (offered.with_stem(f"{offered.stem} yours {i}") for i in range(1, sys.maxsize))
+                offered.rename(next(name for name in names if not name.exists()))
+            copy(path, offered)
+            record[offered_key] = given
+        return offered.exists()  # to delete it is to decline
+    record.pop(offered_key, None)
+    if offered.is_file() and not begun:
+        offered.unlink()
+    return False
 
 
 def runtime(name: str) -> str:

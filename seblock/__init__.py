@@ -4,9 +4,9 @@ functional  the equations, one function each
 blocks      SELayer, SqEx, ResBlockSqEx, and SE's rivals
 others      what came after: ECA, CBAM, scSE, gather-excite and more
 networks    residual networks that take any channel gate at any placement
+fast        the block with its backward pass written by hand
 cost        parameters and multiply-adds
 gates       find, record, summarise and change the gates of any network
-fast        the block with its backward pass written by hand
 convert     put the fast block in the place of a network's gates, and undo it
 photos      two photos, filters a person can name, the gate set by hand
 lines       lines of text, drawn as a scanner cuts them out

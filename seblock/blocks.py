@@ -29,7 +29,8 @@ class MaxSqueeze(nn.Module):
 def excitation(channel: int, reduction: int, bias: bool) -> nn.Sequential:
     """Linear, ReLU, Linear, sigmoid with ⌊C / r⌋ hidden units: (N, C) -> (N, C).
 
-    Raises ValueError if ⌊C / r⌋ is zero: every gate would be σ(b₂) or σ(0) = 0.5, whatever the image.
+    Raises ValueError if C or r is no integer, and if ⌊C / r⌋ is zero: every gate would be σ(b₂) or
+    σ(0) = 0.5, whatever the image.
     """
     if not 1 <= reduction <= channel:
         raise ValueError(
@@ -37,6 +38,8 @@ def excitation(channel: int, reduction: int, bias: bool) -> nn.Sequential:
             "no hidden unit would be left"
         )
     hidden = channel // reduction
+    if isinstance(hidden, float):
+        raise ValueError(f"channel and reduction must be integers, got {channel!r} and {reduction!r}")
     return nn.Sequential(
         nn.Linear(channel, hidden, bias), nn.ReLU(), nn.Linear(hidden, channel, bias), nn.Sigmoid()
     )
@@ -82,9 +85,10 @@ class SqEx(nn.Module):
 
     def __init__(self, n_features: int, reduction: int = 16) -> None:
         super().__init__()
-        if not 1 <= reduction <= n_features or n_features % reduction:
+        fraction = isinstance(n_features // (reduction or 1), float)
+        if fraction or not 1 <= reduction <= n_features or n_features % reduction:
             raise ValueError(
-                f"n_features must be a positive multiple of reduction, got {n_features} and {reduction}"
+                f"n_features must be a positive multiple of reduction, got {n_features!r} and {reduction!r}"
             )
         self.n_features = n_features
         self.pool = Squeeze()

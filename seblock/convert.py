@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from seblock.fast import FastSELayer, Layer, has_hooks, is_linear
 from seblock.gates import cuda_devices, evaluating, is_gate
@@ -47,9 +48,10 @@ def to_fast(model: nn.Module) -> Conversion:
     Whether a module is one is tried: given random weights, outputs and all gradients have to agree, in
     training and in evaluation. The new module computes with the very same two layers, so optimisers go on;
     names in the state dict become FastSELayer's, until `undo`. Other gates are known as in `gates.find`,
-    their number of channels read from `channels` or guessed from their first parameter; those of
+    their number of channels read from `WIDTHS` or guessed from their first parameter; those of
     `seblock.others` are named even where they are no channel gates. The model is changed in place, and its
     modules are called to try them, hooks and observers with them. The new module takes (N, C, H, W) alone.
+    Raises ValueError for what is no model.
     """
     done = Conversion(model)
     fast_of: dict[nn.Module, FastSELayer] = {}
@@ -78,6 +80,8 @@ def to_fast(model: nn.Module) -> Conversion:
                 done.left[name] = (
                     "it is no mean, linear, ReLU, linear, sigmoid and product, or can't be tried"
                 )
+            elif isinstance(module, GraphModule):
+                done.left[name] = "torch.fx has traced it, and its gates are no modules any more"
     for name, module in done.replaced.items():
         model.set_submodule(name, fast_of[module].train(module.training))
     return done
@@ -150,11 +154,19 @@ def _agree_on(maps: tuple[float, int, int], module: nn.Module, fast: FastSELayer
     return True
 
 
+WIDTHS = ("channel", "channels", "n_features", "in_channels", "in_features")
+"""What modules call their number of channels."""
+
+
 def _guess_maps(module: nn.Module) -> list[Tensor]:
-    """Empty maps of the sizes that the module's first array of real numbers suggests."""
-    for weight in module.parameters():
-        if nn.parameter.is_lazy(weight) or not weight.is_floating_point() or weight.ndim == 0:
-            continue
-        widths = {weight.shape[1] if weight.ndim > 1 else 1, len(weight), 8} - {1}
-        return [weight.new_empty(0, width, 5, 5) for width in sorted(widths)]
-    return []
+    """Empty maps of the sizes that the first width in it and its first array of real numbers suggest."""
+    weights = list(module.parameters())
+    if any(map(nn.parameter.is_lazy, weights)):  # to call it would decide its widths
+        return []
+    named = [getattr(part, name, None) for part in module.modules() for name in WIDTHS]
+    widths = {*[width for width in named if isinstance(width, int)][:1]}
+    like = next((w for w in weights if w.is_floating_point() and w.ndim), None)
+    if like is not None:
+        widths |= {like.shape[1] if like.ndim > 1 else 1, len(like), 8}
+    maps = torch.empty(0, device="cpu", dtype=torch.float32) if like is None else like
+    return [maps.new_empty(0, width, 5, 5) for width in sorted(widths - {0, 1})]

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seblock import others
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
+from seblock.fast import FastSELayer
 from seblock.networks import ResidualBlock
 
 ADDING = (ResidualBlock, ResBlockSqEx, others.SCSE, others.GlobalContext)
@@ -24,6 +25,7 @@ ADDING = (ResidualBlock, ResBlockSqEx, others.SCSE, others.GlobalContext)
 RESCALING = (
     SELayer,  # and CSE with it
     SqEx,
+    FastSELayer,
     others.ECA,
     others.EffectiveSE,
     others.CBAMChannel,

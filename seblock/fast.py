@@ -52,8 +52,23 @@ class FastSELayer(nn.Module):
         layer.fc[0], layer.fc[2] = first, second
         return layer
 
+    def __call__(self, *maps: Tensor, **named: Tensor) -> Tensor:
+        """Take the maps by any name: the gate that stood here may have called them otherwise."""
+        output: Tensor = super().__call__(*maps, *named.values())
+        return output
+
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channel)
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            z = squeeze(x)
+            if self.fc[0].weight.dim() == 4:  # type: ignore[operator]
+                z = z[:, :, None, None]
+            return rescale(x, self.fc(z).flatten(1))
+        return self._compute(x)
+
+    @torch.jit.unused
+    def _compute(self, x: Tensor) -> Tensor:
+        """What TorchScript does not read."""
         fc: Any = self.fc
         if not _is_as_built(fc) or isinstance(x, Proxy):  # torch.fx traces what can be read
             z = squeeze(x)

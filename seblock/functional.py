@@ -19,9 +19,13 @@ def expect_maps(u: Tensor, channels: int | None = None) -> None:
     Nor by a scripted one, as TorchScript knows too little Python for the sentence.
     """
     if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-        if not isinstance(u, Proxy) and (u.ndim != 4 or (channels is not None and u.shape[1] != channels)):
+        if isinstance(u, Proxy):
+            return
+        tensor = isinstance(u, Tensor)
+        if not tensor or u.ndim != 4 or (channels is not None and u.shape[1] != channels):
             c = "C" if channels is None else f"C = {channels}"
-            raise ValueError(f"expected maps of shape (N, {c}, H, W), got {tuple(u.shape)}")
+            got = tuple(u.shape) if tensor else f"no tensor but a {type(u).__name__}"
+            raise ValueError(f"expected maps of shape (N, {c}, H, W), got {got}")
 
 
 def channel_terms(

@@ -5,12 +5,14 @@ It is known by what it does, not by its name. Out of reach: a gate computed with
 as ResNeSt's split attention), one for maps that are not (N, C, H, W), and one whose s is constant.
 
 A compiled model is looked at and changed as the eager one that it was made from: while that lasts, nothing
-compiled runs. The names of `torch.compile(model)` are those of `model`.
+compiled runs. The names of `torch.compile(model)` are those of `model`, and so are those within a part that
+was compiled alone.
 
 Source of the summaries and interventions: Hu et al., arXiv 1709.01507, Sections 7.1 and 7.2.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -18,11 +20,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.jit._script import RecursiveScriptModule
 
-from seblock.functional import rescale, squeeze
+from seblock.functional import expect_maps, rescale, squeeze
 
 STRENGTHS = (1.0, 1.0, 1.0, 30.0, 1000.0)
 """Of the maps that `find` shows to each module. Many gates react to weak ones, a few to strong ones alone."""
+_finding: set[int] = set()
+"""The threads in which `find` looks at a model: what goes image by image pauses there, as none are data."""
 
 
 class Record(NamedTuple):
@@ -73,13 +78,14 @@ def find(model: nn.Module, images: Tensor) -> list[str]:
             if isinstance(output, Tensor) and output.shape == u.shape:
                 received[module] = u.new_empty(0, *u.shape[1:])
 
-    with evaluating(model), torch.random.fork_rng(cuda_devices(model)):
+    with evaluating(model), torch.random.fork_rng(cuda_devices(model)), _uncounted():
         with ExitStack() as hooks:
             hooks.enter_context(_eager())
             for module in model.modules():
-                hooks.callback(module.register_forward_hook(look, with_kwargs=True).remove)
+                if not isinstance(module, RecursiveScriptModule):  # which takes no hooks
+                    hooks.callback(module.register_forward_hook(look, with_kwargs=True).remove)
             model(_to_its_device(images[:2], model))
-        gates = {m: name for name, m in model.named_modules() if m in received and is_gate(m, received[m])}
+        gates = {m: name for name, m in _named(model) if m in received and is_gate(m, received[m])}
     return [
         name for gate, name in gates.items() if not any(m in gates for m in gate.modules() if m is not gate)
     ]
@@ -97,8 +103,10 @@ def is_gate(module: nn.Module, like: Tensor) -> bool:
     for strength in STRENGTHS:
         if 1000 * strength**2 > limits.max:  # half precision could not hold a norm's squares
             break
-        means = torch.randn(1, channels, 1, 1, generator=generator)
-        u = (strength * (means + torch.randn(size, generator=generator))).to(like)
+        means, noise = (
+            torch.randn(shape, generator=generator, device="cpu") for shape in ((1, channels, 1, 1), size)
+        )
+        u = (strength * (means + noise)).to(like)
         u = torch.cat([u, u, -u, 2 * u])
         try:
             s = _factors(u, module(u.clone()))  # a clone, as the module may overwrite it
@@ -132,12 +140,50 @@ def _factors(u: Tensor, x: Tensor) -> Tensor | None:
 def _uncompiled(model: nn.Module) -> nn.Module:
     """The model that `torch.compile(model)` was made from; any other is given back as it is.
 
-    Raises ValueError for one that is spread over GPUs: hooks would meet copies of its gates, in any order.
+    Raises ValueError for what is no module, a function that was compiled for one; for TorchScript, which
+    calls no hooks; and for a model that is spread over GPUs: hooks would meet copies of its gates, in any
+    order.
     """
-    if isinstance(model, nn.DataParallel) and len(model.device_ids) > 1:
+    expect_model(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError(
+            "the model is TorchScript, in which gates cannot be reached: give what it was made from"
+        )
+    if any(isinstance(m, nn.DataParallel) and len(m.device_ids) > 1 for m in model.modules()):
         raise ValueError("the model runs on several GPUs at once: give its `module`, which runs on one")
     original = getattr(model, "_orig_mod", model)
     return original if isinstance(original, nn.Module) else model
+
+
+def expect_model(model: object) -> None:
+    """Raise ValueError unless it is a model, an nn.Module."""
+    if not isinstance(model, nn.Module):
+        kind = model.__name__ if isinstance(model, type) else f"a {type(model).__name__}"
+        raise ValueError(f"expected a model, an nn.Module, got {kind}; of a compiled function give its model")
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The names of all modules and the modules; where a part was compiled, the names that it had before."""
+    for name, module in model.named_modules():
+        yield _plain(name), module
+
+
+def _plain(name: str) -> str:
+    """The name that a module had before something around it was compiled."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+@contextmanager
+def _uncounted() -> Iterator[None]:
+    """While it lasts, this thread's calls are not counted as images."""
+    thread = threading.get_ident()
+    outermost = thread not in _finding
+    _finding.add(thread)
+    try:
+        yield
+    finally:
+        if outermost:
+            _finding.discard(thread)
 
 
 @contextmanager
@@ -156,7 +202,11 @@ def _eager() -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in eval mode and no gradients; afterwards each module is in its own mode again."""
+    """Every module in eval mode and no gradients; afterwards each module is in its own mode again.
+
+    Raises ValueError for what is no model.
+    """
+    expect_model(model)
     modes = {module: module.training for module in model.modules()}
     try:
         for module in modes:
@@ -187,27 +237,56 @@ def _to_its_device(images: Tensor, model: nn.Module) -> Tensor:
 def _after_each(
     model: nn.Module, names: Iterable[str], act: Callable[[str, Tensor, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """Call act(name, u, x̃) after each named module; a tensor that it returns takes the place of x̃."""
-    modules = dict(_uncompiled(model).named_modules())
-    inputs: dict[str, Tensor] = {}
+    """Call act(name, u, x̃) after each named module; a tensor that it returns takes the place of x̃.
+
+    Raises ValueError for an unknown name, and at the end for a module that was not called while the model
+    was. Copies of the model that were made meanwhile keep nothing of it afterwards.
+    """
+    original = _uncompiled(model)
+    modules = dict(_named(original))
+    inputs: dict[tuple[str, int], Tensor] = {}  # by thread
+    called: set[nn.Module] = set()
+    lasts = True
+
+    def note(module: nn.Module, _arguments: object, _output: object) -> None:
+        called.add(module)
+
     with ExitStack() as hooks:
         hooks.enter_context(_eager())
-        for name in names:
-            if name not in modules:
+        hooks.callback(original.register_forward_hook(note).remove)
+        named = {name: modules.get(_plain(name)) for name in names}
+        for name, module in named.items():
+            if module is None:
                 raise ValueError(f"the model has no module named {name!r}")
+            if isinstance(module, RecursiveScriptModule):
+                raise ValueError(f"{name!r} is TorchScript, which calls no hooks: give what it was made from")
 
             def before(
-                _module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], name: str = name
+                module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], name: str = name
             ) -> None:
-                u: Tensor = (*arguments, *named.values())[0]
-                inputs[name] = u.clone()  # some gates overwrite their input
+                if lasts:
+                    u: Tensor = (*arguments, *named.values())[0]
+                    if isinstance(u, Tensor):
+                        u = u.clone()  # some gates overwrite their input
+                    inputs[name, threading.get_ident()] = u
+                    called.add(module)
 
             def after(_module: nn.Module, _: object, x: Tensor, name: str = name) -> Tensor | None:
-                return act(name, inputs.pop(name), x)
+                u = inputs.pop((name, threading.get_ident()), None)
+                return None if u is None else act(name, u, x)
 
-            hooks.callback(modules[name].register_forward_pre_hook(before, with_kwargs=True).remove)
-            hooks.callback(modules[name].register_forward_hook(after).remove)
-        yield
+            hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+            hooks.callback(module.register_forward_hook(after).remove)
+        try:
+            yield
+        finally:
+            lasts = False
+    for name, module in named.items():
+        if original in called and module not in called:
+            raise ValueError(
+                f"{name!r} was not called when the model was: the model goes around it, as one that was "
+                "traced or exported does, and nothing was read or changed there"
+            )
 
 
 # Recording
@@ -230,11 +309,18 @@ def record(
     s: dict[str, list[Tensor]] = {}
     z: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []
-    gates, images = list(names), 0
+    gates, images = [names] if isinstance(names, str) else list(dict.fromkeys(names)), 0
 
     def keep(name: str, u: Tensor, x: Tensor) -> None:
-        factors = _factors(u, x)
+        if threading.get_ident() in _finding:
+            return
+        maps = isinstance(u, Tensor) and isinstance(x, Tensor) and u.ndim == 4
+        if maps:
+            _expect_rows_in_order(u)
+        factors = _factors(u, x) if maps else None
         if factors is None:
+            if maps and not u.isfinite().all():
+                raise ValueError(f"what {name!r} receives is not finite: look at the images and the weights")
             raise ValueError(f"{name!r} is no channel gate: what it puts out is not s · u")
         s.setdefault(name, []).append(factors.half().cpu())
         if squeezed:
@@ -310,11 +396,19 @@ def specificity_by_chance(labels: Tensor) -> float:
 
 def _moments(s: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How many numbers, their mean and their variance, by class and channel: (classes, C) each."""
+    for given in (s, labels):
+        if not isinstance(given, Tensor):
+            raise ValueError(
+                "expected the gates of one name, (images, C), and one integer label an image, each a tensor, "
+                f"got a {type(given).__name__}"
+            )
     if s.ndim != 2 or labels.shape != s.shape[:1] or labels.is_floating_point() or not labels.numel():
         raise ValueError(
             "expected gates (images, C) and one integer label an image, "
             f"got {tuple(s.shape)} and {tuple(labels.shape)} of {labels.dtype}"
         )
+    if labels.min() < 0:
+        raise ValueError(f"expected labels counted from 0, got {int(labels.min())}")
     s, labels = s.double(), labels.long()
 
     def add(values: Tensor) -> Tensor:
@@ -335,19 +429,30 @@ def replaced(model: nn.Module, s: Mapping[str, float | Tensor]) -> Iterator[None
     s: by the gate's name a number, a value a channel, (C,), or a row an image, (images, C), in the order in
     which the images come; NaN leaves a gate its own value. With rows, a `with` holds one pass over the data:
     an image more than rows raises ValueError, a new `with` starts at the first row. Raises ValueError too
-    for an unknown name or another number of channels. The model is left as it was, after an error too.
+    for an unknown name, another number of channels, a gate that is not called when the model is, and for rows
+    where calls do not tell images apart: in vmap and when gradient checkpointing calls a gate again, for
+    which the backward pass has to lie in the `with`. The model is left as it was, after an error too.
 
     Each image at the mean of its class: `replaced(model, {name: by_class(s, labels).mean[labels]})`.
     """
     seen = dict.fromkeys(s, 0)
 
-    def act(name: str, u: Tensor, x: Tensor) -> Tensor:
-        given = torch.as_tensor(s[name])
+    def act(name: str, u: Tensor, x: Tensor) -> Tensor | None:
+        expect_maps(u)
+        expect_maps(x)
+        given = s[name]
+        if not isinstance(given, Tensor):
+            given = torch.as_tensor(given, device="cpu")
         if given.ndim == 2:
+            if threading.get_ident() in _finding:
+                return None
+            _expect_rows_in_order(u)
             rows, seen[name] = len(given), seen[name] + len(u)
             if seen[name] > rows:
                 raise ValueError(f"{name!r} has s for {rows} images, and more have come: a second pass?")
             given = given[seen[name] - len(u) : seen[name]]
+        if given.ndim > 2:
+            raise ValueError(f"{name!r} takes s of (C,) or (images, C), got {tuple(given.shape)}")
         if given.ndim and given.shape[-1] != u.shape[1]:
             raise ValueError(f"{name!r} has {u.shape[1]} channels, its new s has {given.shape[-1]}")
         given = given.to(u).expand(u.shape[:2])
@@ -355,6 +460,16 @@ def replaced(model: nn.Module, s: Mapping[str, float | Tensor]) -> Iterator[None
 
     with _after_each(model, s, act):
         yield
+
+
+def _expect_rows_in_order(u: Tensor) -> None:
+    """Raise ValueError where a call does not say which images it is for."""
+    if torch._C._functorch.is_batchedtensor(u):
+        raise ValueError("within vmap images cannot be told apart: call the model with the whole batch")
+    if torch._C._current_graph_task_id() != -1:
+        raise ValueError(
+            "gradient checkpointing calls the gates again: switch it off where each image has its s"
+        )
 
 
 def frozen(
@@ -373,7 +488,7 @@ def shuffled(
     in the recorded order, in batches of any size, once in a `with`.
     """
     images = len(next(iter(recorded.s.values())))
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed), device="cpu")
     return replaced(model, {name: recorded.s[name][order] for name in chosen(recorded, within)})
 
 
@@ -385,9 +500,12 @@ def clamped(
     channels: Sequence[int] | None = None,
 ) -> AbstractContextManager[None]:
     """`replaced` by `value`, every gate that `chosen` gives: in all channels or in those given (from 0)."""
-    s = {name: torch.full(recorded.s[name].shape[1:], torch.nan) for name in chosen(recorded, within)}
+    s = {
+        name: recorded.s[name].new_full(recorded.s[name].shape[1:], torch.nan, dtype=torch.float32)
+        for name in chosen(recorded, within)
+    }
     for row in s.values():
-        row[slice(None) if channels is None else list(channels)] = value
+        row[slice(None) if channels is None else torch.as_tensor(channels, device="cpu").tolist()] = value
     return replaced(model, s)
 
 

@@ -40,11 +40,12 @@ class ECA(nn.Module):
             raise ValueError(f"kernel_size must be odd, got {kernel_size}")
         self.channels = channels
         self.conv = nn.Conv1d(1, 1, k, padding=k // 2, bias=False)
+        self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channels)
         z = squeeze(x)
-        s = self.conv(z[:, None])[:, 0].sigmoid()
+        s = self.gate(self.conv(z[:, None])[:, 0])
         return rescale(x, s)
 
 
@@ -147,10 +148,11 @@ class SSE(nn.Module):
         super().__init__()
         self.channels = channels
         self.conv = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
+        self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channels)
-        return x * self.conv(x).sigmoid()
+        return x * self.gate(self.conv(x))
 
 
 class SCSE(nn.Module):
@@ -199,10 +201,11 @@ class GatherExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_maps(x, self.channels)
-        if self.size and not isinstance(x, Proxy) and x.shape[2:] != self.size:
-            raise ValueError(f"expected maps of {self.size}, got {tuple(x.shape[2:])}")
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if self.size and not isinstance(x, Proxy) and x.shape[2:] != self.size:
+                raise ValueError(f"expected maps of {self.size}, got {tuple(x.shape[2:])}")
         e = self.extent
-        if self.gather:
+        if self.gather is not None:
             gathered = self.gather(x)
         elif e:
             gathered = F.avg_pool2d(x, 2 * e - 1, stride=e, padding=e - 1, count_include_pad=False)

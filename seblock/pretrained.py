@@ -51,9 +51,15 @@ def load(name: str = "", weights: bool = True) -> tuple[nn.Module, Callable[[Ima
 def find_photos(folder: str | Path) -> tuple[list[Path], list[int], list[str]]:
     """Photos, the class of each, and the classes' names: a folder in `folder` is a class.
 
-    Raises ValueError if there are no photos in folders there.
+    What is hidden, such as JupyterLab's `.ipynb_checkpoints` and macOS's `._1.jpg`, is none. Raises
+    ValueError if there are no photos in folders there.
     """
-    places = sorted(path for path in Path(folder).expanduser().glob("*/*") if path.suffix.lower() in SUFFIXES)
+    places = sorted(
+        path
+        for path in Path(folder).expanduser().glob("*/*")
+        if path.suffix.lower() in SUFFIXES
+        and not (path.name.startswith(".") or path.parent.name.startswith("."))
+    )
     if not places:
         raise ValueError(f"no photos found: {folder} should hold a folder for each class, with photos in it")
     names = sorted({path.parent.name for path in places})

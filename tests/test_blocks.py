@@ -3,6 +3,7 @@
 import copy
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -196,6 +197,13 @@ def test_a_layer_without_hidden_units_is_refused(layer, channels, reduction):
         layer(channels, reduction)
 
 
+@pytest.mark.parametrize(("channels", "reduction"), [(16, 4.0), (16.0, 4)])
+@pytest.mark.parametrize("layer", [SELayer, SqEx])
+def test_numbers_that_are_no_integers_are_refused_in_a_sentence(layer, channels, reduction):
+    with pytest.raises(ValueError, match=f"reduction.*{channels!r} and {reduction!r}"):
+        layer(channels, reduction)
+
+
 @pytest.mark.parametrize(("channels", "reduction"), [(24, 16), (35, 16), (9, 2)])
 def test_sqex_refuses_channels_that_are_no_multiple_of_the_reduction(channels, reduction):
     with pytest.raises(ValueError, match=f"multiple of reduction, got {channels} and {reduction}"):
@@ -215,6 +223,13 @@ def test_maps_of_a_wrong_shape_get_an_error_that_names_what_was_expected(name, s
     with pytest.raises(ValueError, match=r"\(N, C = 16, H, W\)") as error:
         make(name)(torch.zeros(shape))
     assert str(error.value).endswith(f"got {shape}")
+
+
+@pytest.mark.parametrize("maps", [np.zeros((2, 16, 5, 3)), [torch.zeros(2, 16, 5, 3)], None], ids=type)
+@every_block
+def test_maps_that_are_no_tensor_get_the_same_error(name, maps):
+    with pytest.raises(ValueError, match=rf"maps of shape .* got no tensor but a {type(maps).__name__}"):
+        make(name)(maps)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 5, 3), (2, 16, 5, 3)], ids=str)

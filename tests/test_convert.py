@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.convert import to_fast
@@ -248,6 +249,78 @@ def test_to_fast_leaves_gates_that_take_more_than_maps():
             return by * super().forward(x)
 
     assert "more than maps" in to_fast(network(Scaled(16, 4))).left["2"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("called", ["x", "input", "u"])
+def test_a_gate_that_is_called_by_its_argument_s_name_still_can_be(called, compiled):
+    class Calls(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate = {"x": SELayer, "input": OfInput, "u": OfU}[called](16, 4)
+
+        def forward(self, x):
+            return self.gate(**{called: x})
+
+    class OfInput(SELayer):
+        def forward(self, input):  # as torchvision calls it
+            return super().forward(input)
+
+    class OfU(SELayer):
+        def forward(self, u):
+            return super().forward(u)
+
+    model, x = Calls(), torch.randn(2, 16, 5, 3)
+    expected = model(x)
+    assert list(to_fast(model).replaced) == ["gate"]
+    if compiled:
+        model = torch.compile(model, backend="eager", fullgraph=True)
+    assert torch.allclose(model(x), expected, atol=1e-6)
+
+
+class Lazy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(16), nn.Sigmoid())
+
+    def forward(self, x):
+        return rescale(x, self.fc(squeeze(x)))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda model: [weight_norm(layer) for layer in (model[2].fc[0], model[2].fc[2])], ["2"]),
+        (lambda model: [spectral_norm(model[2].fc[2])], ["2"]),
+        (lambda model: [torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, inplace=True)], ["2"]),
+        (lambda model: [torch.fx.symbolic_trace(model)], [""]),
+        (lambda model: [torch.jit.script(model)], ["2"]),
+    ],
+    ids=["weight norm", "spectral norm", "quantised", "traced", "scripted"],
+)
+def test_a_gate_that_something_else_has_changed_is_left_and_named(change, left):
+    model = network(SELayer(16, 4)).eval()
+    changed = change(model)[0]
+    model = changed if isinstance(changed, (torch.fx.GraphModule, torch.jit.ScriptModule)) else model
+    before = model(x := torch.randn(2, 3, 8, 8))
+    done = to_fast(model)
+    assert not done.replaced
+    assert list(done.left) == left
+    assert torch.equal(model(x), before)
+
+
+def test_layers_without_a_width_yet_get_none_from_the_trial():
+    model = network(Lazy())
+    to_fast(model)
+    assert nn.parameter.is_lazy(model[2].fc[0].weight)
+
+
+@pytest.mark.parametrize("what", [SELayer, [SELayer(16, 4)], lambda x: x, None])
+def test_what_is_no_model_is_refused_in_a_sentence(what):
+    with pytest.raises(ValueError, match=r"expected a model, an nn\.Module"):
+        to_fast(what)
 
 
 def test_to_fast_does_the_same_wherever_it_is_called():

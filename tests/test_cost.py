@@ -193,8 +193,11 @@ def test_gates_outside_a_residual_block_are_counted_too() -> None:
         for gate in (lambda c: SELayer(c, 4), lambda c: nn.Sequential(SELayer(c, 4)))
     )
     assert wrapped == plain
-    block = operations(ResBlockSqEx(16), (2, 16, 5, 3))
+    residual = ResBlockSqEx(16)
+    block = operations(residual, (2, 16, 5, 3))
     assert (block.additions, block.rescales) == (2 * 16 * 5 * 3, 2 * 16 * 5 * 3)
+    residual.sqex = FastSELayer(16, bias=True)
+    assert operations(residual, (2, 16, 5, 3)) == block
 
 
 def test_passes_are_counted_in_whole_maps():

@@ -1,5 +1,6 @@
 """Every check, both ways: right answers pass, wrong ones are told what to mend, a stub is survived."""
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -825,6 +827,29 @@ def test_an_answer_may_change_the_way_gradients_are_kept_only_for_itself() -> No
     with torch.no_grad():
         assert limit.limited(5, torch.is_grad_enabled) is False
     assert limit.limited(5, torch.is_grad_enabled) is True
+
+
+@contextlib.contextmanager
+def doubles() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [torch.no_grad, torch.inference_mode, functools.partial(torch.device, "meta"), doubles]
+)
+@pytest.mark.parametrize("name", ["check_view", "check_squeeze", "check_back_through_max", "check_pair"])
+def test_what_is_set_elsewhere_does_not_reach_a_check(
+    name: str, elsewhere: Callable[[], contextlib.AbstractContextManager[object]]
+) -> None:
+    check = CHECKS[name]
+    with elsewhere():
+        assert check.verdict(check.solution).kind == "right"
+        assert check.verdict(lambda *_: torch.zeros(2, 3, 20, 20)).kind in ("wrong", "mistake", "error")
 
 
 def test_an_interrupt_ends_the_cell_quietly(

@@ -369,6 +369,18 @@ def test_long_maps_of_any_height_are_summed_whole_in_channels_last(height):
     same(quick, readable, u, g, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("convolutions", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_torchscript_compiles_it_alone_and_in_a_network(convolutions, bias):
+    quick, _ = pair(8, 2, bias, torch.float32)
+    if convolutions:
+        quick = FastSELayer.around(nn.Conv2d(8, 4, 1, bias=bias), nn.Conv2d(4, 8, 1, bias=bias))
+    x = maps(2, 8, 3, 5, dtype=torch.float32)
+    for module in (quick, nn.Sequential(nn.ReLU(), quick)):
+        assert torch.allclose(torch.jit.script(module)(x), module(x), atol=1e-6)
+
+
 def test_meta_maps_have_a_shape():
     with torch.device("meta"):
         block = FastSELayer(8, 2)

@@ -1,12 +1,16 @@
 """Gates are found by what they do, recorded as what they are, and given back as they were."""
 
+import contextlib
+import copy
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from seblock.blocks import ResBlockSqEx, SELayer, SqEx
 from seblock.functional import excite, squeeze
@@ -399,8 +403,9 @@ def test_models_without_values_or_on_several_gpus_and_other_batches_are_refused(
             find(model, data[0][0])
         with pytest.raises(ValueError, match=sentence):
             record(model, data)
-    with pytest.raises(ValueError, match="give its `module`"), clamped(spread, recorded):
-        pass
+    for around in (spread, nn.Sequential(spread)):
+        with pytest.raises(ValueError, match="give its `module`"), clamped(around, recorded):
+            pass
     for batches in ([{"pixels": images(data)}], [("a", "b")]):
         with pytest.raises(ValueError, match=r"expected batches x or \(x, y\)"):
             record(network, batches)
@@ -761,7 +766,7 @@ def test_a_compiled_network_is_recorded_and_changed_as_its_eager_twin(compiled, 
     network, eager = compiled
     own, expected = record(network, data, squeezed=True), record(eager, data, squeezed=True)
     for mine, theirs in ((own.s, expected.s), (own.z, expected.z)):
-        assert [k.replace("_orig_mod.", "") for k in mine] == list(theirs)
+        assert list(mine) == list(theirs)
         torch.testing.assert_close(list(mine.values()), list(theirs.values()), equal_nan=True)
     with torch.no_grad():
         before = network(data[0][0])
@@ -785,3 +790,204 @@ def test_what_is_compiled_during_an_intervention_does_not_outlast_it(network, da
         torch.testing.assert_close(run(network, data), expected)
     torch.testing.assert_close(run(network, data), before)
     assert not torch.allclose(before, expected)
+
+
+GATE = "stages.1.0.gates.standard"
+
+
+def function(network, x):
+    return torch.compile(network.forward, backend="eager")
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (function, "an nn.Module, got a function"),
+        (lambda network, x: cifar_resnet, "an nn.Module, got a function"),
+        (lambda network, x: nn.Linear, "an nn.Module, got Linear"),
+        (lambda network, x: [network], "an nn.Module, got a list"),
+        (lambda network, x: torch.jit.trace(network, x), "is TorchScript"),
+        (lambda network, x: torch.jit.script(cifar_resnet(20, small_se)), "is TorchScript"),
+    ],
+)
+def test_what_is_no_model_or_calls_no_hooks_is_refused_in_a_sentence(network, data, make, said):
+    recorded, other = record(network, data), make(network.eval(), data[0][0])
+    for attempt in (lambda: find(other, data[0][0]), lambda: record(other, data)):
+        with pytest.raises(ValueError, match=said):
+            attempt()
+    with pytest.raises(ValueError, match=said), clamped(other, recorded):
+        pass
+
+
+class GoesAround(nn.Module):
+    """A network that calls the forward method of its gate, not the gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.gate = nn.Conv2d(3, 8, 3), SELayer(8, 2)
+
+    def forward(self, x):
+        return self.gate.forward(self.convolution(x))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda network, x: torch.fx.symbolic_trace(network), GATE),
+        (lambda network, x: torch.export.export(network, (x,)).module(), GATE),
+        (lambda network, x: nn.Sequential(torch.jit.trace(network, x)), f"0.{GATE}"),
+        (lambda network, x: network, "stages.1.0.gates"),  # a list of places
+        (lambda network, x: GoesAround(), "gate"),
+    ],
+)
+def test_an_intervention_on_a_gate_that_the_model_goes_around_is_no_silent_nothing(network, data, make, name):
+    model = make(network.eval(), data[0][0])
+    with pytest.raises(ValueError, match=f"'{name}' was not called"), replaced(model, {name: 0}):
+        model(data[0][0])
+    with replaced(model, {name: 0}), contextlib.suppress(Exception):
+        model("nothing that it takes")  # it did not come as far as the gate
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_gate_that_is_torchscript_is_passed_over_and_refused_by_name(network, data):
+    network.stages[1][0].gates["standard"] = torch.jit.script(small_se(32))
+    names = find(network, data[0][0])
+    assert names
+    assert GATE not in names
+    with pytest.raises(ValueError, match=f"'{GATE}' is TorchScript"), replaced(network, {GATE: 0}):
+        pass
+
+
+def test_finding_does_not_count_as_a_pass_over_the_data(network, data):
+    recorded = record(network, data)
+    with shuffled(network, recorded, seed=1, within=GATE):
+        found = record(network, data)
+    with shuffled(network, recorded, seed=1, within=GATE):
+        expected = record(network, data, names=list(recorded.s))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+    def batches():
+        for x in (images(data)[:4], images(data)[4:]):
+            assert find(network, x) == list(recorded.s)
+            yield x
+
+    assert len(record(network, batches()).s[GATE]) == 10
+
+
+def test_a_copy_made_during_an_intervention_does_not_keep_it(network, data):
+    network.eval()
+    recorded = record(network, data)
+    with clamped(network, recorded, 0.0):
+        copied, expected = copy.deepcopy(network), run(network, data)
+        assert torch.equal(run(copied, data), expected)
+    assert torch.equal(run(copied, data), run(network, data))
+    assert not torch.equal(run(copied, data), expected)
+
+
+def test_an_intervention_holds_in_many_threads_at_once(network, data):
+    network.eval()
+    batches = [torch.randn(2, 3, 16, 16) for _ in range(16)]
+    with clamped(network, record(network, data), 0.5):
+        expected = [network(x) for x in batches]
+        with ThreadPoolExecutor(8) as threads:
+            found = [*threads.map(network, batches)]
+    torch.testing.assert_close(found, expected)
+
+
+def test_rows_are_refused_where_calls_do_not_tell_images_apart(network, data):
+    x, s = images(data), {GATE: torch.rand(40, 32)}
+    network.eval()
+    alone = torch.vmap(lambda image: network(image[None])[0])
+    with replaced(network, s), pytest.raises(ValueError, match="within vmap"):
+        alone(x)
+    with replaced(network, {GATE: s[GATE][0]}):
+        torch.testing.assert_close(alone(x), network(x))
+    with replaced(network, s), pytest.raises(ValueError, match="gradient checkpointing"):
+        checkpoint(network, x, use_reentrant=False).sum().backward()
+
+
+@pytest.mark.parametrize(
+    "channels", [[1, 5], (1, 5), torch.tensor([1, 5]), torch.arange(16) % 4 == 1, [False, True] * 8, 3, []]
+)
+def test_channels_may_be_numbers_or_a_mask(network, data, channels):
+    name = "stages.0.0.gates.standard"
+    expected = torch.full((16,), math.nan)
+    expected[list(channels) if isinstance(channels, tuple) else channels] = 0.25
+    with clamped(network, record(network, data), 0.25, within=name, channels=channels):
+        found = record(network, data, name).s[name]
+    assert torch.equal((found == 0.25).all(0), expected == 0.25)
+
+
+class Pair(nn.Module):
+    """Takes two maps in a list and returns them so."""
+
+    def forward(self, pair):
+        return pair
+
+
+class HasPair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.pair, self.gate = nn.Conv2d(3, 8, 3), Pair(), SELayer(8, 2)
+
+    def forward(self, x):
+        u = self.convolution(x)
+        return self.gate(self.pair([u, u])[0])
+
+
+@pytest.mark.parametrize("name", ["pair", "gate.fc"])
+def test_what_takes_no_maps_is_named_as_no_gate(data, name):
+    model = HasPair()
+    with pytest.raises(ValueError, match=f"'{name}' is no channel gate"):
+        record(model, data, [name])
+    with replaced(model, {name: 0.5}), pytest.raises(ValueError, match="expected maps of shape"):
+        run(model, data)
+
+
+@pytest.mark.parametrize("s", [torch.rand(10, 16, 1, 1), torch.rand(1, 10, 16)])
+def test_s_of_more_axes_is_refused_in_a_sentence(network, data, s):
+    name = "stages.0.0.gates.standard"
+    with replaced(network, {name: s}), pytest.raises(ValueError, match=r"takes s of \(C,\) or \(images, C\)"):
+        run(network, data)
+
+
+def test_another_default_device_changes_nothing(network, data):
+    network.eval()
+    recorded = record(network, data)
+    with clamped(network, recorded, 0.5), shuffled(network, recorded, within=GATE):
+        expected = run(network, data)
+    with torch.device("meta"):
+        found = record(network, data)
+        with (
+            clamped(network, found, 0.5),
+            shuffled(network, found, within=GATE),
+            replaced(network, {GATE: 1}),
+        ):
+            given = run(network, data)
+        with clamped(network, found, 0.5), shuffled(network, found, within=GATE):
+            torch.testing.assert_close(run(network, data), expected)
+    torch.testing.assert_close(found, recorded, rtol=0, atol=0, equal_nan=True)
+    assert not torch.allclose(given, expected)
+
+
+def test_images_that_are_not_finite_are_named_as_the_reason(network, data):
+    with pytest.raises(ValueError, match="is not finite: look at the images"):
+        record(network, [torch.full((2, 3, 16, 16), math.nan)], list(record(network, data).s))
+
+
+@pytest.mark.parametrize(
+    ("s", "labels", "said"),
+    [
+        (S, None, "got a NoneType"),
+        ({"gate": S}, LABELS, "got a dict"),
+        (S, LABELS.tolist(), "got a list"),
+        (S, LABELS - 1, "counted from 0, got -1"),
+    ],
+)
+def test_a_summary_says_what_is_not_as_it_should_be(s, labels, said):
+    with pytest.raises(ValueError, match=said):
+        by_class(s, labels)

@@ -22,6 +22,8 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+import seblock
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 DOCUMENTS = [
@@ -635,8 +637,13 @@ def test_a_fork_writes_its_address_once(fork: Path) -> None:
         (True, True, "https://github.com/a-fork/of.it", []),
         (False, True, "", "the package seblock. Its address is not known yet"),
         (False, False, "", "the package seblock. Its address is not known yet"),
-        (False, False, "https://github.com/a-fork/of.it", "%pip install git+https://github.com/a-fork/of.it"),
-        (False, True, "https://github.com/a-fork/of.it", ["anywidget psygnal", "{source}"]),
+        (
+            False,
+            False,
+            "https://github.com/a-fork/of.it",
+            "%pip install --upgrade git+https://github.com/a-fork/of.it",
+        ),
+        (False, True, "https://github.com/a-fork/of.it", ["anywidget psygnal", "--upgrade {source}"]),
     ],
 )
 def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
@@ -655,8 +662,8 @@ def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
     if colab:
         monkeypatch.setenv("COLAB_RELEASE_TAG", "tried")
     found = importlib.util.find_spec("seblock")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if there else None)
     asked: list[str] = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if there or asked else None)
 
     class Shell:
         def run_line_magic(self, name: str, line: str) -> None:
@@ -674,6 +681,68 @@ def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
     assert said in line
     assert "\n" not in line
     assert not asked
+
+
+PARTS = ("exercises", "live", "plots", "trained")
+OWN = "print('my exercises')"
+OLD = "__version__ = '0.1.0'"
+PLACES = {
+    "a file of one's own": {"seblock.py": OWN},
+    "a file with a version": {"seblock.py": "__version__ = 'unknown'"},
+    "a folder of one's own": {"seblock/__init__.py": OWN},
+    "an older one": {"seblock/__init__.py": OLD, **{f"seblock/{part}/__init__.py": "" for part in PARTS}},
+    "a part": {"seblock/__init__.py": f"__version__ = {seblock.__version__!r}"},
+}
+FAKE = """
+import pathlib
+class Shell:
+    def run_line_magic(self, name, line):
+        print(name, line)
+def get_ipython():
+    return Shell()
+try:
+    code = pathlib.Path("cell.py").read_text(encoding="utf-8")
+    exec(code, {"get_ipython": get_ipython, "__name__": "__main__"})
+    print("there")
+except ModuleNotFoundError as error:
+    print(*error._render_traceback_())
+"""
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/a-fork/of.it"])
+@pytest.mark.parametrize("colab", [False, True])
+@pytest.mark.parametrize("place", [*PLACES, "a clone"])
+def test_what_is_named_as_the_package_and_is_not_it_is_named(
+    fork: Path, tmp_path: Path, place: str, colab: bool, address: str
+) -> None:
+    if address:
+        give(fork, address)
+    files = PLACES.get(place, {"seblock/seblock/__init__.py": ""})
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    source = read(fork / "notebooks" / "03_squeeze.ipynb")["cells"][1]["source"]
+    (tmp_path / "cell.py").write_text(TransformerManager().transform_cell(source), encoding="utf-8")
+    environment = {"COLAB_RELEASE_TAG": "tried"} if colab else {}
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", FAKE],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if place == "a clone":  # Python prefers the package
+        assert said == "there\n"
+        return
+    last = said.splitlines()[-1]
+    assert f"What is in {tmp_path / next(iter(files))} is another one" in last
+    if not address:
+        assert "Its address is not known yet" in last
+    elif colab:
+        assert "could not be fetched" in last
+    else:
+        assert f"%pip install --upgrade git+{address}" in last
 
 
 def test_the_errata_say_where_to_report(fork: Path) -> None:

@@ -283,6 +283,21 @@ def test_torch_fx_traces_it(name):
 
 
 @every_one
+def test_each_non_linearity_is_a_module(name):
+    """What hooks them, as captum does, sees all of them."""
+    graph = torch.fx.symbolic_trace(make(name)).graph
+    functions = {str(node.target) for node in graph.nodes if node.op in ("call_function", "call_method")}
+    assert not [function for function in functions if "relu" in function or "sigmoid" in function]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@every_one
+def test_torchscript_compiles_it(name):
+    gate, x = make(name), torch.randn(2, C, H, W)
+    torch.testing.assert_close(torch.jit.script(gate)(x), gate(x))
+
+
+@every_one
 @pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
 def test_the_order_in_memory_stays(name, form):
     gate, x = make(name), torch.randn(2, C, H, W)

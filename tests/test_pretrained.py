@@ -22,6 +22,9 @@ def photos(tmp_path: Path) -> Path:
         Image.new("L", (20, 10), grey).save(tmp_path / name)
     (tmp_path / "cat" / "notes.txt").write_text("no photo", encoding="utf-8")
     (tmp_path / "empty").mkdir()
+    for hidden in (".ipynb_checkpoints/1-checkpoint.jpg", "cat/._1.jpg"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_text("what JupyterLab and macOS leave", encoding="utf-8")
     return tmp_path
 
 

@@ -18,6 +18,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+import seblock
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 METADATA = {
@@ -36,7 +38,9 @@ PLACEHOLDER = "https://github.com/OWNER/seblock"
 SETUP = """
 # The package of these notebooks: Colab fetches it, elsewhere this says how to.
 import os
+import re
 import sys
+from importlib import invalidate_caches
 from importlib.util import find_spec
 
 source = "ADDRESS"
@@ -48,20 +52,42 @@ class NotInstalled(ModuleNotFoundError):
         return [f"This notebook needs the package seblock. {self}"]
 
 
-if not getattr(find_spec("seblock"), "origin", None):
+def look():  # whether the package is there, whole and new enough, and what else is
+    invalidate_caches()
+    where = getattr(find_spec("seblock"), "origin", None)
+    if not where:
+        return False, ""
+    import seblock
+
+    version = re.findall("[0-9]+", getattr(seblock, "__version__", ""))
+    parts = ["exercises", "live", "plots", "trained"]
+    new = [int(number) for number in version[:2]] >= VERSION
+    whole = new and all(find_spec(f"seblock.{part}") for part in parts)
+    return whole, f" What is in {where} is another one, an older one or a part."
+
+
+there, what = look()
+if not there:
     if not source:
         raise NotInstalled(
             "Its address is not known yet: take the whole project, and in a cell here "
-            "call %pip install with the path of the project's folder."
+            f"call %pip install with the path of the project's folder.{what}"
         )
     if not on_colab:
         raise NotInstalled(
-            f"Run this in a cell, then start again: %pip install {source}"
+            "Run this in a cell, then start again: "
+            f"%pip install --upgrade {source}{what}"
         )
     %pip install --quiet --no-deps anywidget psygnal
-    %pip install --quiet --no-deps {source}
+    %pip install --quiet --no-deps --upgrade {source}
+    sys.modules.pop("seblock", None)
+    there, what = look()
+    if not there:
+        raise NotInstalled(f"It could not be fetched from {source}.{what}")
 """.strip()
 """The second cell of each notebook. A folder named seblock, say a clone, is no package: it has no origin.
+
+What else can be named so is a reader's own file, an older package than the notebook's, or a part of it.
 
 anywidget shows the live figures and needs psygnal; Colab has neither.
 """
@@ -111,7 +137,8 @@ def address() -> str:
 
 def setup() -> str:
     """The second cell of each notebook, with the address where there is one."""
-    return SETUP.replace("ADDRESS", "" if address() == PLACEHOLDER else f"git+{address()}")
+    code = SETUP.replace("ADDRESS", "" if address() == PLACEHOLDER else f"git+{address()}")
+    return code.replace("VERSION", str([int(number) for number in seblock.__version__.split(".")[:2]]))
 
 
 def badge(file: str, picture: str) -> str | None:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -368,3 +368,117 @@ def test_of_an_edited_notebook_the_student_is_told_where_the_newer_one_is(
     assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
     assert not newer.exists()
     assert not notice.exists()
+
+
+def test_what_a_student_writes_in_the_newer_notebook_is_kept(handed_out: tuple[Path, Path]) -> None:
+    ours, theirs = handed_out
+    own, newer = theirs / LESSON.name, theirs / student.NEWER / LESSON.name
+    edit(own, "Mine.")
+    edit(ours / LESSON.name, "Corrected.")
+    lay_out(theirs)
+    edit(newer, "Mine, too.")
+    edit(ours / LESSON.name, "Corrected again.")
+    lay_out(theirs)
+    assert newer.read_bytes() == (ours / LESSON.name).read_bytes()
+    (kept,) = (path for path in newer.parent.iterdir() if path != newer)
+    assert "Mine, too." in kept.read_text(encoding="utf-8")
+    edit(newer, "And this.")
+    own.unlink()  # the newer one is to take its place, with what is in it by now
+    lay_out(theirs)
+    assert "And this." in own.read_text(encoding="utf-8")
+    assert not newer.exists()
+    assert kept.exists()
+    assert not (theirs / student.NOTICE).exists()
+
+
+def windows_line_ends(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"]).replace("\n", "\r\n")
+    path.write_bytes(json.dumps(notebook, indent=1).replace("\n", "\r\n").encode())
+
+
+def add_empty_cell(path: Path) -> None:
+    """As JupyterLab does when the last cell is run."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"].append({"cell_type": "code", "id": "new", "metadata": {}, "outputs": [], "source": []})
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def lose_all(path: Path) -> None:
+    """As saving does on a full disk."""
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [windows_line_ends, add_empty_cell, lose_all, lambda path: path.chmod(0o444), lambda path: path.unlink()],
+)
+def test_a_copy_without_an_edit_is_renewed_whatever_else_befell_it(
+    handed_out: tuple[Path, Path], change: Callable[[Path], None]
+) -> None:
+    ours, theirs = handed_out
+    change(theirs / LESSON.name)
+    edit(ours / LESSON.name, "Corrected.")
+    os.utime(ours / LESSON.name, (0, 0))  # by a clock that was set back
+    lay_out(theirs)
+    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
+    assert not (theirs / student.NOTICE).exists()
+
+
+@pytest.mark.parametrize("tags", [False, True])
+def test_other_outputs_or_tags_reach_a_copy_that_was_not_touched(
+    handed_out: tuple[Path, Path], tags: bool
+) -> None:
+    ours, theirs = handed_out
+    notebook = json.loads((ours / LESSON.name).read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if tags:
+            cell["metadata"]["tags"] = ["hide-output"]
+        elif cell["cell_type"] == "code":
+            cell["outputs"] = []
+    (ours / LESSON.name).write_text(json.dumps(notebook), encoding="utf-8")
+    lay_out(theirs)
+    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
+
+
+def test_a_correction_that_was_withdrawn_is_no_longer_offered(handed_out: tuple[Path, Path]) -> None:
+    ours, theirs = handed_out
+    before = (ours / LESSON.name).read_bytes()
+    edit(theirs / LESSON.name, "Mine.")
+    edit(ours / LESSON.name, "Corrected.")
+    lay_out(theirs)
+    (ours / LESSON.name).write_bytes(before)
+    lay_out(theirs)
+    assert not (theirs / student.NEWER / LESSON.name).exists()
+    assert not (theirs / student.NOTICE).exists()
+
+
+@pytest.mark.parametrize("name", [LESSON.name, student.NEWER, student.NOTICE, student.RECORD])
+def test_a_server_starts_although_a_file_cannot_be_written(
+    handed_out: tuple[Path, Path], capsys: pytest.CaptureFixture, name: str
+) -> None:
+    ours, theirs = handed_out
+    other = "01_convolution.ipynb"
+    edit(theirs / "02_entanglement.ipynb", "Mine.")
+    if name == student.NEWER:
+        (theirs / name).write_text("a file of the student's", encoding="utf-8")
+    else:
+        (theirs / name).unlink(missing_ok=True)
+        (theirs / name).mkdir()
+    for changed in (LESSON.name, other, "02_entanglement.ipynb"):
+        edit(ours / changed, "Corrected.")
+    lay_out(theirs)
+    if name != student.RECORD:  # without it every copy might have been edited
+        assert (theirs / other).read_bytes() == (ours / other).read_bytes()
+    assert capsys.readouterr().err
+
+
+def test_hidden_files_are_not_handed_out_and_the_picture_need_not_be_there(
+    handed_out: tuple[Path, Path],
+) -> None:
+    ours, theirs = handed_out
+    (ours / "._03_squeeze.ipynb").write_bytes(b"as macOS leaves it")
+    (ours / "colab.svg").unlink()
+    lay_out(theirs)
+    assert not (theirs / "._03_squeeze.ipynb").exists()

@@ -67,7 +67,8 @@ CAUSES = {
         "`conv2d` wants maps (N, C', H, W) and filters (C, C', k, k): axes of size 1 have to be there too.",
     r"Kernel size can't be greater": "The kernel is larger than the map.",
     # nothing there
-    r"'NoneType' object|and 'NoneType'|'NoneType' and|not NoneType|got NoneType|found type NoneType":
+    r"'NoneType' object|and 'NoneType'|'NoneType' and|not NoneType|got NoneType|found type NoneType|"
+    r"no tensor but a NoneType":
         "Something is None there: a function without a `return`, or a method that only works in place?",
     r"does not require grad|does not have a grad_fn":
         "Autograd follows only what it was told to: `requires_grad_()` on the input comes before the "
@@ -104,8 +105,9 @@ CAUSES = {
         "A mask of True and False is wanted there: m > 0 makes one of zeros and ones.",
     r"must have at least 2 dimensions|must be batches of|2D or higher":
         "This needs a matrix: rows and columns.",
-    r"'(?:int|float)' object has no attribute": "A number is no tensor: torch.tensor(x) makes one.",
-    r"'function' object has no attribute":
+    r"'(?:int|float)' object has no attribute|no tensor but a (?:int|float)":
+        "A number is no tensor: torch.tensor(x) makes one.",
+    r"'function' object has no attribute|no tensor but a (?:function|method|builtin)":
         "A function stands there without its brackets, or one that has no such part.",
     r"not supported between instances":
         "What is compared there are not two numbers: take the part that is one.",
@@ -137,7 +139,8 @@ CAUSES = {
     r".*'(?:function|method|builtin)|'(?:method|function|builtin_function_or_method)' object|of type "
     r"'(?:method|builtin)|and 'builtin_|'builtin_function":
         "A function stands there without its brackets.",
-    r"'(?:list|tuple)' object has no attribute|can't multiply sequence|can only concatenate|"
+    r"'(?:list|tuple)' object has no attribute|no tensor but a (?:list|tuple)|"
+    r"can't multiply sequence|can only concatenate|"
     r"unsupported operand type\(s\) for .*'(?:list|tuple)'|must be Tensor, not (?:list|tuple)":
         "A list does not calculate number by number: take a loop, or make it a tensor.",
     r"must be Tensor, not (\w+)|expected Tensor as element":

@@ -27,6 +27,12 @@ def _gates(cues: list[int], channels: int) -> Case:
     return s.sigmoid(), torch.tensor(cues)
 
 
+def _shut(cues: list[int], channels: int) -> Case:
+    """Gates of which some are 0, as far below zero they all are by rounding."""
+    s, cue = _gates(cues, channels)
+    return torch.where(s < 0.5, 0, s), cue
+
+
 def _halved(s: Tensor, cue: Tensor) -> Tensor:
     """A mean that is updated as (old + new) / 2."""
     rows = torch.zeros(2, s.shape[1])
@@ -50,6 +56,7 @@ check_means_by_cue = Exercise(
     cases=[
         *[_gates([0, 1, 1, 0, 1], 3), _gates([1, 0, 0, 0], 4), _gates([1, 1, 0, 0, 0, 0, 1], 2)],
         *[_gates([0, 0, 0, 1, 1, 1], 5), _gates([0, 1], 3), _gates([1, 0, 0], 3)],
+        _shut([0, 1, 0, 1, 1], 4),
     ],
     shapes="s (N, C), cue (N,) -> (2, C)",
     kinds={
@@ -58,6 +65,7 @@ check_means_by_cue = Exercise(
             (cue == (torch.arange(len(cue)) >= len(cue) // 2)).all()
         ),
         "each cue has one image": lambda s, cue: len(cue) == 2,
+        "no gate is 0": lambda s, cue: bool((s > 0).all()),
     },
     rules=Rules(forbidden=("by_class",)),
     right="What is left of a gate is its mean for each cue: that alone painted every picture right.",

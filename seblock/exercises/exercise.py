@@ -89,7 +89,8 @@ class Exercise:
             )
         if told := errors.signature(answer, self.names(), self.cases[0]):
             return Verdict("error", f"Not yet. {told}")
-        with torch.random.fork_rng(devices=[]):  # the learner's own random numbers go on as if unchecked
+        # The learner's own random numbers go on as if unchecked.
+        with torch.random.fork_rng(devices=[]), _usual_defaults():
             return _Trial(self, answer).verdict()
 
     def names(self) -> list[str]:
@@ -221,7 +222,20 @@ class _Trial:
             return Failure("error", f"{where} {text}: {outcome.ended(why)}")
 
 
+@contextlib.contextmanager
+def _usual_defaults() -> Iterator[None]:
+    """New tensors are float32 on the CPU, as the cases are, and gradients kept, whatever is set elsewhere."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            with contextlib.nullcontext() if device.type == "cpu" else torch.device("cpu"):
+                yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
 def seeded(*shapes: tuple[int, ...], seed: int = 0) -> Case:
     """Random tensors of these shapes, standard normal, the same every time."""
     draw = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(shape, generator=draw) for shape in shapes)
+    return tuple(torch.randn(shape, generator=draw, device="cpu", dtype=torch.float32) for shape in shapes)

@@ -178,6 +178,11 @@ def _close(k: int) -> Case:
     return torch.tensor([1.0]), torch.tensor([[0.5], [1.0], [0.1], [0.5005]]), k
 
 
+def _equal(k: int) -> Case:
+    """Sums of which the two largest are equal: they are of two images all the same."""
+    return torch.tensor([1.0]), torch.tensor([[0.5], [1.0], [0.25], [1.0]]), k
+
+
 def _woken(bias: float, w: Tensor, z: Tensor, k: int) -> int:
     """For how many images the unit is on with this bias."""
     if torch.as_tensor(bias).numel() != 1:
@@ -231,8 +236,12 @@ def _without_ends(w: Tensor, z: Tensor, k: int, first: bool = False, last: bool 
 
 check_waking_bias = Exercise(
     solution=waking_bias,
-    cases=[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2), _close(2)],
+    cases=[
+        *[_unit(9, 5, 3), _unit(12, 4, 1), _unit(7, 6, 7), _unit(8, 3, 0), _unit(6, 8, 2)],
+        *[_close(2), _equal(2)],
+    ],
     view=_woken,
+    kinds={"no two sums are equal": lambda w, z, k: len((z @ w).unique()) == len(z)},
     reason=_zero_between,
     hint="It returns one number.",
     kinds={

@@ -50,8 +50,10 @@ check_block = Exercise(
     cases=[
         *[(*seeded((2, 4, 5, 3)), _branch, _gate), (*seeded((1, 3, 6, 6), seed=1), _branch, _gate)],
         (*seeded((3, 2, 4, 5), seed=2), _branch, _gate),
+        (8 * seeded((1, 2, 3, 5), seed=3)[0], _branch, _gate),
     ],
     shapes="x (N, C, H, W) -> (N, C, H, W)",
+    kinds={"the values are small": lambda x, branch, gate: bool(x.abs().max() < 6)},
     right="The standard placement: the gate weighs what the branch adds, the shortcut passes untouched.",
     variant=_block,
     slips={
