@@ -1,13 +1,25 @@
-"""What a class is handed: copies without solutions, the answers' book, the list of a wheelhouse."""
+"""What a class is handed: copies without solutions, the answers' book, a wheelhouse's list, the hub's copies.
 
+Students at work on the hub, in a browser: hub/tests.
+"""
+
+import fcntl
 import importlib.util
+import json
+import os
+import re
+import resource
+import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -123,3 +135,285 @@ def test_a_wheelhouse_is_asked_for_all_that_is_pinned_and_for_the_package(
     pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     listed = (tmp_path / "requirements.txt").read_text(encoding="utf-8")
     assert listed == pinned.replace("-e .", "seblock==1.2.3")
+
+
+# The hub
+
+
+@pytest.fixture
+def student() -> ModuleType:
+    """What the hub starts as the student."""
+    return loaded(ROOT / "hub" / "student.py")
+
+
+LESSON = "03_squeeze.ipynb"
+
+
+def edit(path: Path, text: str) -> None:
+    """Append to the first cell, as a reader or an author does."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"][0]["source"] = ["".join(notebook["cells"][0]["source"]), text]
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def run_again(path: Path) -> None:
+    """Leave other outputs in it, and write the file in another way, as JupyterLab does when it saves."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=99)
+    path.write_text(json.dumps(notebook, indent=2), encoding="utf-8")
+
+
+@pytest.fixture
+def handed_out(student: ModuleType, tmp_path: Path) -> tuple[Path, Path]:
+    """The notebooks of a class that somebody may correct, and a student's copies."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    student.NOTEBOOKS = tmp_path / "notebooks"
+    student.lay_out(tmp_path / student.FOLDER)
+    return tmp_path / "notebooks", tmp_path / student.FOLDER
+
+
+def test_a_students_work_is_never_overwritten_and_nobody_else_enters_its_folder(
+    student: ModuleType, tmp_path: Path
+) -> None:
+    folder = tmp_path / "home" / student.FOLDER
+    with pytest.raises(SystemExit, match="the account wants its home first"):
+        student.lay_out(folder)
+    folder.parent.mkdir()
+    student.lay_out(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / LESSON).write_text("my work")
+    (folder / "00_start_here.ipynb").unlink()
+    (folder / student.RECORD).write_text("[1]")  # no record any more
+    student.lay_out(folder)
+    assert (folder / LESSON).read_text() == "my work"
+    names = {path.name for path in folder.iterdir()}
+    shown = {student.NOTICE, student.NEWER}  # it can't be known whether the file was edited or corrected
+    assert names == {*(path.name for path in NOTEBOOKS), "colab.svg", student.RECORD, *shown}
+
+
+def test_a_copy_that_was_interrupted_leaves_what_was_there(
+    student: ModuleType, handed_out: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = handed_out
+    before = (theirs / LESSON).read_bytes()
+    edit(ours / LESSON, "Corrected.")
+
+    def stops(path: Path, to: Path) -> None:
+        to.write_bytes(path.read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(student.shutil, "copyfile", stops)
+    with pytest.raises(KeyboardInterrupt):
+        student.lay_out(theirs)
+    assert (theirs / LESSON).read_bytes() == before
+    monkeypatch.undo()
+    student.lay_out(theirs)
+    assert (theirs / LESSON).read_bytes() == (ours / LESSON).read_bytes()
+
+
+def test_a_corrected_notebook_renews_a_copy_that_was_run_but_not_edited(
+    student: ModuleType, handed_out: tuple[Path, Path]
+) -> None:
+    ours, theirs = handed_out
+    run_again(theirs / LESSON)
+    student.lay_out(theirs)
+    assert '"execution_count": 99' in (theirs / LESSON).read_text(encoding="utf-8")
+    edit(ours / LESSON, "Corrected.")
+    student.lay_out(theirs)
+    assert (theirs / LESSON).read_bytes() == (ours / LESSON).read_bytes()
+    assert not (theirs / student.NOTICE).exists()
+    assert not (theirs / student.NEWER).exists()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_of_an_edited_notebook_the_student_is_told_where_the_newer_one_is(
+    student: ModuleType, handed_out: tuple[Path, Path], recorded: bool
+) -> None:
+    ours, theirs = handed_out
+    if not recorded:  # copies from before there was a record
+        (theirs / student.RECORD).unlink()
+    edit(theirs / LESSON, "Mine.")
+    before, notice = (theirs / LESSON).read_bytes(), theirs / student.NOTICE
+    if recorded:
+        student.lay_out(theirs)
+        assert not notice.exists()
+    newer = theirs / student.NEWER / LESSON
+    for correction in ("Corrected.", "Corrected again."):
+        edit(ours / LESSON, correction)
+        student.lay_out(theirs)
+        assert (theirs / LESSON).read_bytes() == before
+        assert newer.read_bytes() == (ours / LESSON).read_bytes()
+        assert f"({student.NEWER}/{LESSON})" in notice.read_text(encoding="utf-8")
+        assert notice.read_text(encoding="utf-8").count("](") == 1
+    newer.write_text("a look at it")  # the next login tells of it again, and leaves it as it is
+    student.lay_out(theirs)
+    assert newer.read_text() == "a look at it"
+    assert notice.exists()
+    newer.unlink()  # declined
+    student.lay_out(theirs)
+    assert not newer.exists()
+    assert not notice.exists()
+    edit(ours / LESSON, "A third time.")
+    student.lay_out(theirs)
+    assert newer.read_bytes() == (ours / LESSON).read_bytes()
+    (theirs / LESSON).unlink()  # accepted
+    student.lay_out(theirs)
+    assert (theirs / LESSON).read_bytes() == (ours / LESSON).read_bytes()
+    assert not newer.exists()
+    assert not notice.exists()
+
+
+def test_the_folder_of_sockets_is_fresh_closed_and_held_and_others_are_left(student: ModuleType) -> None:
+    name = f"test[{os.getpid()}]"
+    old, longer = (Path("/tmp") / f"seblock-{name}-{end}" for end in ("12345678", "2-12345678"))
+    for folder in (old, longer):
+        folder.mkdir()
+    try:
+        made = Path(student.runtime(name))
+        assert not old.exists()
+        assert longer.is_dir()
+        assert made.stat().st_mode & 0o777 == 0o700
+        assert len(str(made)) < 60
+        there = os.open(made, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(there)
+        (kept,) = [f for f in map(int, os.listdir("/proc/self/fd")) if leads_to(f) == str(made)]
+        assert os.get_inheritable(kept)
+        os.close(kept)
+    finally:
+        for folder in Path("/tmp").glob(f"seblock-test[[]{os.getpid()}]-*"):
+            folder.rmdir()
+
+
+def leads_to(number: int) -> str:
+    """What an open file's number stands for; "" if it has been closed meanwhile."""
+    try:
+        return os.readlink(f"/proc/self/fd/{number}")
+    except FileNotFoundError:
+        return ""
+
+
+SEES = """
+import json, os, resource, runpy, sys
+
+def see(path, arguments):
+    kinds = ("DATA", "CPU", "NPROC", "CORE")
+    limits = {kind: resource.getrlimit(getattr(resource, f"RLIMIT_{kind}")) for kind in kinds}
+    told = [os.umask(0), os.nice(0), int(open("/proc/self/oom_score_adj").read())]
+    told += [os.environ["JUPYTER_RUNTIME_DIR"], os.environ["OMP_NUM_THREADS"]]
+    print(json.dumps([arguments, limits, *told]), flush=True)
+    os._exit(0)
+
+os.execv, before = see, os.nice(0)
+print(before)
+sys.argv = [sys.argv[1], "--port=1"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="the hub is for Linux")
+@pytest.mark.parametrize("most", ["300", ""])
+def test_a_students_server_starts_in_their_home_within_its_limits(
+    student: ModuleType, tmp_path: Path, most: str
+) -> None:
+    given = {"HOME": str(tmp_path), "USER": f"test{os.getpid()}", "SEBLOCK_PROCESSES": most}
+    command = [sys.executable, "-c", SEES, ROOT / "hub" / "student.py"]
+    told = subprocess.run(command, env=given, check=True, capture_output=True, text=True).stdout
+    before, seen = map(json.loads, told.splitlines())
+    arguments, limits, umask, nice, score, runtime, threads = seen
+    Path(runtime).rmdir()
+    assert arguments == [sys.executable, "-P", "-m", "jupyterhub.singleuser", "--port=1"]
+    assert limits["DATA"] == [2 * 10**9] * 2
+    assert limits["CPU"] == [1800] * 2
+    assert limits["CORE"] == [0, 0]
+    own = list(resource.getrlimit(resource.RLIMIT_NPROC))
+    assert limits["NPROC"] == ([300, 300] if most else own)
+    assert (umask, nice, score, threads) == (0o077, min(19, before + 5), 500, "1")
+    assert Path(runtime).name.startswith(f"seblock-test{os.getpid()}-")
+    assert (tmp_path / student.FOLDER / LESSON).is_file()
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What JupyterHub reads from the hub's config, started as this account and in this environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SEBLOCK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SEBLOCK_HUB", str(tmp_path / "own"))
+    real = Path.stat
+
+    def start(account: int, owner: int = 0, **environment: str) -> Config:
+        def stat(self: Path, **how: Any) -> os.stat_result:
+            told = real(self, **how)
+            return os.stat_result((*told[:4], owner, *told[5:]))
+
+        config = Config()
+        monkeypatch.setattr(os, "geteuid", lambda: account)
+        monkeypatch.setattr(Path, "stat", stat)
+        for name, value in environment.items():
+            monkeypatch.setenv(f"SEBLOCK_{name}", value)
+        mask = os.umask(0o022)
+        try:
+            runpy.run_path(str(ROOT / "hub" / "jupyterhub_config.py"), {"get_config": lambda: config})
+        finally:
+            assert os.umask(mask) == 0o077
+        return config
+
+    return start
+
+
+def test_a_class_has_its_accounts_and_each_its_server(
+    configured: Any, student: ModuleType, tmp_path: Path
+) -> None:
+    config = configured(0, MEMORY_MB="1500", NOTEBOOKS="handed", PROCESSES="99")
+    assert config.JupyterHub.authenticator_class == "pam"
+    assert config.JupyterHub.spawner_class == "localprocess"
+    assert config.PAMAuthenticator.allowed_groups == {"students"}
+    assert "SharedPasswordAuthenticator" not in config
+    assert config.JupyterHub.bind_url == "http://127.0.0.1:8000"
+    spawner = config.Spawner
+    assert spawner.cmd == [sys.executable, str(ROOT / "hub" / "student.py")]
+    assert spawner.notebook_dir == f"~/{student.FOLDER}"
+    assert spawner.default_url.removeprefix("/lab/tree/") in {path.name for path in NOTEBOOKS}
+    assert spawner.disable_user_config is True
+    assert "--KernelManager.transport=ipc" in spawner.args
+    idle = dict(re.findall(r"(\w+)=(\d+)", " ".join(spawner.args)))
+    assert idle == {
+        "cull_idle_timeout": "3600",
+        "cull_inactive_timeout": "3600",
+        "shutdown_no_activity_timeout": "7200",
+    }
+    handed = {"SEBLOCK_NOTEBOOKS": str(tmp_path / "handed")}
+    assert spawner.environment == {"SEBLOCK_MEMORY_MB": "1500", "SEBLOCK_PROCESSES": "99", **handed}
+    assert spawner.start_timeout == spawner.http_timeout == 300
+    assert os.stat(tmp_path / "own").st_mode & 0o777 == 0o700
+    assert Path.cwd() == tmp_path / "own"
+    names = re.compile(config.Authenticator.username_pattern)
+    assert all(names.match(name) for name in ("ada", "_b.c-2", "a" * 32))
+    assert not any(names.match(name) for name in ("", "../ada", "Ada", "a/b", "-a", "a b", "a" * 33))
+    assert configured(0, GROUP="physics").PAMAuthenticator.allowed_groups == {"physics"}
+
+
+def test_a_hub_that_somebody_else_owns_does_not_start_as_root(configured: Any) -> None:
+    with pytest.raises(SystemExit, match=r"Not root's: .*own, .*hub"):
+        configured(0, owner=1000)
+
+
+def test_to_try_the_hub_out_one_password_lets_everybody_in(configured: Any, tmp_path: Path) -> None:
+    for password in ({}, {"PASSWORD": "seven 7"}):
+        with pytest.raises(SystemExit, match="password of 8 or more"):
+            configured(1000, 1000, **password)
+    config = configured(1000, 1000, PASSWORD="eight 88", CPU_SECONDS="60", PROCESSES="99")
+    assert config.JupyterHub.authenticator_class == "shared-password"
+    assert config.JupyterHub.spawner_class == "simple"
+    assert config.SharedPasswordAuthenticator.user_password == "eight 88"
+    assert config.SharedPasswordAuthenticator.allow_all is True
+    assert config.SimpleLocalProcessSpawner.home_dir_template == str(
+        tmp_path / "own" / "homes" / "{username}"
+    )
+    limits = {"SEBLOCK_CPU_SECONDS": "60", "SEBLOCK_PROCESSES": ""}  # processes are counted by account
+    assert config.Spawner.environment == limits

@@ -7,7 +7,6 @@ may make them, else in one.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,8 +19,7 @@ from playwright.sync_api import Browser
 
 from benchmarks import measure
 from benchmarks.notebooks import memory
-from hub import student
-from hub.student import FOLDER, lay_out
+from hub.student import FOLDER
 from hub.tests.running import LIMITS, OURS, ROOT, Hub, accounts, running
 from integration.browser import lab
 from integration.browser.watching import NOTEBOOKS, WHOLE, Watched, watched
@@ -285,86 +283,3 @@ def test_more_and_more_processes_end_at_the_limit(hub: Hub, meanwhile: list[floa
 
 def test_an_endless_loop_ends(hub: Hub, meanwhile: list[float]) -> None:
     assert together(hub, "while True:\n    pass", meanwhile, seconds=5 * CPU)[0] == "died"
-
-
-def test_a_students_work_is_never_overwritten(tmp_path: Path) -> None:
-    lay_out(tmp_path / FOLDER)
-    (tmp_path / FOLDER / LESSON.name).write_text("my work")
-    (tmp_path / FOLDER / "00_start_here.ipynb").unlink()
-    lay_out(tmp_path / FOLDER)
-    assert (tmp_path / FOLDER / LESSON.name).read_text() == "my work"
-    names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
-    assert names == sorted([*(path.name for path in NOTEBOOKS), "colab.svg", student.RECORD])
-
-
-def edit(path: Path, text: str) -> None:
-    """Append to the first cell, as a reader or an author does."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["cells"][0]["source"] = ["".join(notebook["cells"][0]["source"]), text]
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def run_again(path: Path) -> None:
-    """Leave other outputs in it, and write the file in another way, as JupyterLab does when it saves."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        cell["source"] = "".join(cell["source"])
-        if cell["cell_type"] == "code":
-            cell.update(outputs=[], execution_count=99)
-    path.write_text(json.dumps(notebook, indent=2), encoding="utf-8")
-
-
-@pytest.fixture
-def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """The notebooks of a class that somebody may correct, and a student's copies."""
-    shutil.copytree(NOTEBOOKS[0].parent, tmp_path / "notebooks")
-    monkeypatch.setattr(student, "NOTEBOOKS", tmp_path / "notebooks")
-    lay_out(tmp_path / FOLDER)
-    return tmp_path / "notebooks", tmp_path / FOLDER
-
-
-def test_a_corrected_notebook_renews_a_copy_that_was_run_but_not_edited(
-    handed_out: tuple[Path, Path],
-) -> None:
-    ours, theirs = handed_out
-    run_again(theirs / LESSON.name)
-    lay_out(theirs)
-    assert '"execution_count": 99' in (theirs / LESSON.name).read_text(encoding="utf-8")
-    edit(ours / LESSON.name, "Corrected.")
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-    assert not (theirs / student.NOTICE).exists()
-    assert not (theirs / student.NEWER).exists()
-
-
-@pytest.mark.parametrize("recorded", [True, False])
-def test_of_an_edited_notebook_the_student_is_told_where_the_newer_one_is(
-    handed_out: tuple[Path, Path], recorded: bool
-) -> None:
-    ours, theirs = handed_out
-    if not recorded:  # copies from before there was a record
-        (theirs / student.RECORD).unlink()
-    edit(theirs / LESSON.name, "Mine.")
-    before, notice = (theirs / LESSON.name).read_bytes(), theirs / student.NOTICE
-    if recorded:
-        lay_out(theirs)
-        assert not notice.exists()
-    newer = theirs / student.NEWER / LESSON.name
-    for correction in ("Corrected.", "Corrected again."):
-        edit(ours / LESSON.name, correction)
-        lay_out(theirs)
-        assert (theirs / LESSON.name).read_bytes() == before
-        assert newer.read_bytes() == (ours / LESSON.name).read_bytes()
-        assert f"({student.NEWER}/{LESSON.name})" in notice.read_text(encoding="utf-8")
-        assert notice.read_text(encoding="utf-8").count("](") == 1
-    newer.unlink()  # declined
-    lay_out(theirs)
-    assert not newer.exists()
-    assert not notice.exists()
-    edit(ours / LESSON.name, "A third time.")
-    lay_out(theirs)
-    (theirs / LESSON.name).unlink()  # accepted
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-    assert not newer.exists()
-    assert not notice.exists()
