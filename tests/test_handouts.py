@@ -264,6 +264,13 @@ def test_of_an_edited_notebook_the_student_is_told_where_the_newer_one_is(
     assert (theirs / LESSON).read_bytes() == (ours / LESSON).read_bytes()
     assert not newer.exists()
     assert not notice.exists()
+    third = (ours / LESSON).read_bytes()
+    edit(ours / LESSON, "A fourth time.")
+    student.lay_out(theirs)
+    edit(theirs / LESSON, "Mine again.")
+    (ours / LESSON).write_bytes(third)  # what was once accepted is offered as anything else is
+    student.lay_out(theirs)
+    assert newer.read_bytes() == third
 
 
 def test_the_folder_of_sockets_is_fresh_closed_and_held_and_others_are_left(student: ModuleType) -> None:
@@ -344,6 +351,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in [name for name in os.environ if name.startswith("SEBLOCK_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SEBLOCK_HUB", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir(0o755)
     real = Path.stat
 
     def start(account: int, owner: int = 0, **environment: str) -> Config:

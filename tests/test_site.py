@@ -16,13 +16,18 @@ from seblock import live, train, trained
 from tests.test_handouts import NOTEBOOKS, ROOT, loaded
 
 
+def leave_sphinx_out(patch: pytest.MonkeyPatch) -> None:
+    """Let docs/build.py be imported: `make test` does not install Sphinx."""
+    module = ModuleType("sphinx.cmd.build")
+    patch.setattr(module, "build_main", None, raising=False)
+    patch.setitem(sys.modules, module.__name__, module)
+
+
 @pytest.fixture(scope="module")
 def build() -> ModuleType:
-    """What `make site` runs; `make test` does not install Sphinx."""
+    """What `make site` runs."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("sphinx", "sphinx.cmd", "sphinx.cmd.build"):
-            patch.setitem(sys.modules, name, ModuleType(name))
-        patch.setattr(sys.modules["sphinx.cmd.build"], "build_main", None, raising=False)
+        leave_sphinx_out(patch)
         return loaded(ROOT / "docs" / "build.py")
 
 
@@ -99,6 +104,12 @@ def test_a_page_is_the_notebook_as_it_is_stored_with_the_words_of_its_pictures(
         )
         if outputs:
             assert told["width"] == f"{max(about['width'] for about in outputs)}px"
+
+
+def test_of_two_pictures_in_a_cell_the_words_are_joined_and_the_wider_one_counts(build: ModuleType) -> None:
+    shown = [{"metadata": {"image/png": {"alt": alt, "width": w}}} for alt, w in (("A.", 9), ("B.", 7))]
+    told = json.loads(build.with_alt_texts(json.dumps({"cells": [{"outputs": shown, "metadata": {}}]})))
+    assert told["cells"][0]["metadata"]["mystnb"] == {"image": {"alt": "A. B.", "width": "9px"}}
 
 
 def test_the_film_stands_where_its_notebook_wants_it(
