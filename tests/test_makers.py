@@ -1,6 +1,7 @@
 """Who makes the tables is tested too: each maker of tools/ in small, beside the same by hand."""
 
 import csv
+import dataclasses
 import importlib.util
 import math
 import sys
@@ -647,6 +648,135 @@ def test_the_scanner_s_rows_ask_with_the_gates_that_they_name(
         torch.testing.assert_close(anyone.sort(0).values, mine.sort(0).values, rtol=0, atol=2e-3)
         assert torch.equal(constants["constants, mixed"][name], held[f"mixed.{name}"])
     assert list(tried["means, 1 and 2"]) == scans.ALL[:2]
-    pale, tried = asked["grey", 0.08][0]
-    assert torch.equal(pale, scanner.pack(lines.both_ways(few(4, 0, colour=0, noise=0, contrast=0.08))))
-    assert list(tried["means, 3 to 9"]) == scans.ALL[2:]
+    network, means = scans.Compact().network, tried["means"]
+
+    def close(given: dict[str, Tensor], wanted: dict[str, Tensor], names: list[str] = scans.ALL) -> None:
+        assert list(given) == names
+        for name in names:
+            torch.testing.assert_close(given[name].double(), wanted[name].double(), rtol=0, atol=2e-3)
+
+    def seen(chosen: list[lines.Line]) -> dict[str, Tensor]:
+        return gates.record(network, [scanner.pack(lines.both_ways(chosen))], scans.ALL).s
+
+    def means_of(chosen: list[lines.Line]) -> dict[str, Tensor]:
+        return {name: s.double().mean(0) for name, s in seen(chosen).items()}
+
+    paper = [dataclasses.replace(line, light_on_dark=not line.light_on_dark) for line in few(4, 0)]
+    assert len({line.light_on_dark for line in paper}) == 2
+    close(tried["light on dark and back"], seen(paper))
+    mixed = means_of(scans.mixed_lines(400, 10_001))
+    close(tried["means of mixed lines"], mixed)
+    for name, value in (("one", 1.0), ("one half", 0.5)):
+        assert tried[name] == dict.fromkeys(scans.ALL, value)
+    last = scans.ALL[-1]
+    order = torch.cdist(tried["another line's"][last].float(), s[last].float()).argmin(1)
+
+    grey, first = {"colour": 0, "noise": 0}, scans.ALL[:2]
+    assert {contrast for kind, contrast in asked if kind == "grey"} == {0.7, 0.35, 0.2, 0.12, 0.08, 0.05}
+    looks = {"grey": grey, "grey, some noise": {"colour": 0, "noise": 0.015}}
+    looks |= {"coloured": {"colour": 0.6, "noise": 0}}
+    looks |= {"grey, white paper": {**grey, "light_on_dark": False, "brightness": 0.96}}
+    for (kind, contrast), of in asked.items():
+        if kind in looks:
+            x = scanner.pack(lines.both_ways(few(4, 0, **looks[kind], contrast=contrast)))
+            assert all(torch.equal(each, x) for each, _ in of), (kind, contrast)
+        if kind != "ordinary":
+            close(of[0][1]["means, 1 and 2"], means, first)
+    images = lines.both_ways(few(4, 0, **grey, contrast=0.08))
+    ((stretched, tried),) = asked["grey, stretched", 0.08]
+    assert torch.equal(stretched, scanner.pack([lines.stretch(image) for image in images]))
+    close(tried["means"], means)
+
+    (_, tried), (_, constants) = asked["grey", 0.08]
+    assert torch.equal(constants["constants, ordinary"][last], held[f"ordinary.{last}"])
+    pale = means_of(few(4, 10_000, **grey, contrast=0.08))
+    s = seen(few(4, 0, **grey, contrast=0.08))
+    close(tried["means of pale lines, 1 and 2"], pale, first)
+    close(tried["another pale line's, 1 and 2"], {name: s[name][order] for name in first}, first)
+    for name in first:
+        number = tried["one number a block, 1 and 2"][name]
+        assert number == pytest.approx(float(pale[name].mean()), abs=2e-3)
+    close(tried["means of mixed lines, 1 and 2"], mixed, first)
+    close(tried["means of mixed lines"], mixed)
+    close(tried["means"], means)
+    close(tried["means, 3 to 9"], means, scans.ALL[2:])
+    for k in (2, 4, 6, 7):
+        close(tried[f"means, {k + 1} and {k + 2}"], means, scans.ALL[k : k + 2])
+    for k in (0, 1):
+        close(tried[f"means, {k + 1}"], means, [scans.ALL[k]])
+
+
+def test_the_mask_of_a_short_line_ends_where_the_line_does_however_wide_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = lines.random_lines
+    monkeypatch.setattr(scans.lines, "random_lines", lambda count, seed, **more: few(24, seed, **more))
+    images = [image for image in map(lines.draw, few(24, 0, words=1)) if image.shape[2] < 150]
+    assert 5 < len(images) < 24
+    x = [scanner.pack(images + [lines.turn(image) for image in images], width) for width in (192, 576)]
+    asked: list[tuple[Tensor, list[nn.Module]]] = []
+
+    def answer(network: nn.Module, part: Tensor) -> Tensor:
+        asked.append((part, [network.get_submodule(name).pool for name in scans.ALL]))
+        return 0.4 + 0.2 * (torch.arange(len(part)) < (3 if len(asked) > 1 else 0))  # “turned”
+
+    monkeypatch.setattr(scans.scanner, "answer", answer)
+    table, written = scans.Table(Path("never written")), []
+    table.write = lambda told, right, own: written.append((told["lines"], told["gates"], right, own))
+    scans.write_padding(table)
+    assert [told[:2] for told in written] == [
+        (f"short, {width} wide", gates_) for width in (192, 576) for gates_ in ("mean", "masked")
+    ]
+    for number, ((part, pools), (*_, right, own)) in enumerate(zip(asked, written, strict=True)):
+        assert torch.equal(part, x[number // 2])
+        assert right[0].tolist() == [float(k >= 3 or number == 0) for k in range(len(images))]
+        assert not right[1].any()
+        assert own is written[0][2]
+        kind = scans.MaskedSqueeze if number % 2 else scans.blocks.Squeeze
+        assert all(type(pool) is kind for pool in pools)
+        if number % 2:
+            columns = (part != 0).any((1, 2)).float()
+            half = F.max_pool1d(columns[:, None], 2)[:, 0]  # the network's maps are half as wide
+            filled = half.flip(1).cumsum(1).flip(1) > 0  # an empty column within a line is the line's
+            assert torch.equal(pools[0].mask[:, 0, 0].bool(), filled)
+    assert all(type(table.network.get_submodule(name).pool) is scans.blocks.Squeeze for name in scans.ALL)
+
+
+def test_constants_are_kept_by_the_lines_that_they_learned_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scans, "FOLDER", folder)
+    values = {scans.lines.random_lines: 0.25, scans.mixed_lines: 0.75}
+    monkeypatch.setattr(scans, "train_constants", lambda choose: {"gate": torch.tensor(values[choose])})
+    scans.write_constants()
+    held = load_file(folder / "scanner_constants.safetensors")
+    assert {name: float(s) for name, s in held.items()} == {"ordinary.gate": 0.25, "mixed.gate": 0.75}
+
+
+def test_paddleocr_s_tensors_come_to_the_layers_that_have_their_names() -> None:
+    network = scanner.load()
+    held = {"fc_0.w_0": network.classify.weight.T, "fc_0.b_0": network.classify.bias}
+
+    def put(name: str, layer: nn.Sequential) -> None:
+        norm = layer[1]
+        held[f"{name}_weights"] = layer[0].weight
+        held[f"{name}_bn_scale"], held[f"{name}_bn_offset"] = norm.weight, norm.bias
+        held[f"{name}_bn_mean"], held[f"{name}_bn_variance"] = norm.running_mean, norm.running_var
+
+    put("conv1", network.stem)
+    put("conv_last", network.last)
+    for number, block in enumerate(network.blocks, start=2):
+        put(f"conv{number}_expand", block.expand)
+        put(f"conv{number}_depthwise", block.depthwise)
+        put(f"conv{number}_linear", block.project)
+        if isinstance(block.gate, scanner.Gate):
+            for layer in (1, 2):
+                linear = block.gate.get_submodule(f"linear{layer}")
+                held[f"conv{number}_se_{layer}_weights"] = linear.weight[:, :, None, None]
+                held[f"conv{number}_se_{layer}_offset"] = linear.bias
+    made, own = scans.convert(held), network.state_dict()
+    assert made.keys() == own.keys()
+    counts = "num_batches_tracked"  # of no use after training
+    for name, tensor in made.items():
+        assert tensor.is_contiguous()
+        assert name.endswith(counts) or torch.equal(tensor, own[name]), name
