@@ -45,6 +45,8 @@ def tool() -> ModuleType:
 def handed(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make student` writes."""
     out = tmp_path_factory.mktemp("with a space") / "student"
+    (out / "notebooks").mkdir(parents=True)
+    (out / "notebooks" / "of_last_year.ipynb").touch()
     tool.student(out)
     return out
 
@@ -72,6 +74,8 @@ def test_of_a_solution_students_get_the_hint(tool: ModuleType) -> None:
     hint, solution = fold.format("Hint", "Think."), fold.format("Solution", "42")
     assert tool.hints(f"{hint}\n{solution}") == hint
     assert tool.hints(solution) == ""
+    second = fold.format("A second hint", "Think again.")
+    assert tool.hints(f"{hint}\n{second}\n{solution}") == f"{hint}\n{second}"
 
 
 def test_the_zip_holds_the_copies_and_no_answers(handed: Path) -> None:
@@ -90,6 +94,24 @@ def test_the_book_answers_every_guess_and_every_exercise(tool: ModuleType, hande
     assert book.count("*Solution:*") == len(solutions) == len(checks) > 20
     assert not [cell["id"] for cell in checks if cell["source"] not in book]
     assert "<details>" not in book
+
+
+def test_the_book_has_each_notebook_s_title_and_of_a_cell_the_task_alone(
+    tool: ModuleType, handed: Path
+) -> None:
+    book = (handed / "answers.md").read_text(encoding="utf-8")
+    titles = [f"#{tool.read(path)[0]['source'].partition(chr(10))[0]}" for path in NOTEBOOKS]
+    told = re.findall(r"^## .*", book, re.MULTILINE)
+    assert told == [title for title in titles if title in told]
+    assert len(told) > 12
+
+
+def test_the_right_answer_of_a_guess_is_the_one_whose_text_begins_so(tool: ModuleType) -> None:
+    fold = "<details><summary>{}</summary>\n\n{}\n\n</details>"
+    options = [fold.format("(a) one", "No: Right is another."), fold.format("(b) two", "Right. So it is.")]
+    told = tool.guess("Before.\n\n**Guess.** Which?\n\n" + "\n".join(options))
+    assert told == "**Guess.** Which?\n\n*Right:* (b) two.\n"
+    assert tool.guess("No guess.") == ""
 
 
 def test_links_of_the_book_lead_to_the_copies(handed: Path) -> None:
@@ -118,6 +140,7 @@ def test_a_wheelhouse_is_asked_for_all_that_is_pinned_and_for_the_package(
 ) -> None:
     """pip itself is left out: a test has no network."""
     called: list[list[str]] = []
+    (tmp_path / "seblock-1.2.2-py3-none-any.whl").touch()
 
     def run(command: list[object], check: bool) -> None:
         called.append([str(part) for part in command])
@@ -135,6 +158,7 @@ def test_a_wheelhouse_is_asked_for_all_that_is_pinned_and_for_the_package(
     pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     listed = (tmp_path / "requirements.txt").read_text(encoding="utf-8")
     assert listed == pinned.replace("-e .", "seblock==1.2.3")
+    assert [path.name for path in tmp_path.glob("seblock-*")] == ["seblock-1.2.3-py3-none-any.whl"]
 
 
 # The hub

@@ -78,6 +78,8 @@ def test_a_line_turned_twice_is_itself_and_noon_hardly_changes() -> None:
     up = lines.draw(Line("bread"))
     assert torch.equal(lines.turn(up)[:, 0, 0], up[:, -1, -1])
     assert float((lines.turn(up) - up).abs().mean()) > 0.2
+    image = torch.arange(24.0).view(2, 3, 4)
+    assert torch.equal(lines.turn(image)[0], torch.arange(11.0, -1, -1).view(3, 4))
 
 
 def test_random_lines_are_the_same_for_a_seed_and_keep_what_is_fixed() -> None:
