@@ -363,3 +363,12 @@ def test_coordinates_alone_do_not_show_the_bars_and_with_se_they_do(gate, sees):
     without = torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], dim=1)
     changed = (p.boxes(network(x)) - p.boxes(network(without))).abs().max()
     assert bool(changed > 1e-9) is sees
+
+
+def test_the_layers_come_in_the_order_that_is_told_and_keep_the_size_of_the_maps():
+    network = painter(ConstantGate, dilations=(4, 4, 8))
+    layer = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, ConstantGate]
+    assert [type(part) for part in network] == [*layer, *layer, *layer, nn.Conv2d]
+    assert network(torch.zeros(2, 3, 20, 23)).shape == (2, 1, 20, 23)
+    head = [type(part) for part in puzzles.reader(hidden=32)][-4:]
+    assert head == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
