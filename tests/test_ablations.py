@@ -1,13 +1,14 @@
 """The paper's ablations, small: the table, what makes it, and what is read from it."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
-from seblock import ablations, blocks, cost, networks, paper, trained
+from seblock import ablations, blocks, cifar10, cost, networks, paper, trained
 from tools import ablations as maker
 
 
@@ -53,6 +54,93 @@ def test_cifar10_rows_are_the_fleets():
     for row in rows:
         told = fleet[maker.CIFAR10[row["variant"]], str(int(row["seed"]))]
         assert float(told) == row["right"]
+
+
+def test_cifar10_rows_are_made_of_the_fleets_last_epochs():
+    rows = {(row["variant"], row["seed"]): row for row in trained.select("ablations", task="CIFAR-10")}
+    made = {(row["variant"], row["seed"]): row for row in maker.fleet_rows()}
+    assert made.keys() == rows.keys()
+    for key, row in rows.items():
+        again = {
+            name: trained.number(value) if name == "peak" else value for name, value in made[key].items()
+        }
+        assert {name: value for name, value in row.items() if name in again} == again
+
+
+def test_the_fleets_networks_are_the_variants_that_they_stand_for():
+    build = {name: networks.build(network) for name, network in maker.CIFAR10.items()}
+    gates = {
+        name: [m for m in network.modules() if isinstance(m, blocks.SELayer)]
+        for name, network in build.items()
+    }
+    for r in (2, 4, 8, 16):
+        assert {gate.channel // gate.fc[0].out_features for gate in gates[f"r = {r}"]} == {r}
+    lasts = {"tanh": nn.Tanh, "ReLU": nn.ReLU, "hard sigmoid": nn.Hardsigmoid, "SE": nn.Sigmoid}
+    for name, last in lasts.items():
+        assert {type(gate.fc[-1]) for gate in gates[name]} == {last}
+    for place in (1, 2, 3):
+        assert {gate.channel for gate in gates[f"place {place}"]} == {8 * 2**place}
+    for placement in networks.PLACEMENTS[1:]:
+        stack = [m for m in build[placement].modules() if isinstance(m, networks.ResidualBlock)]
+        assert all(isinstance(block.gates[placement], blocks.SELayer) for block in stack)
+    kinds = {"plain": nn.Identity, "constant": blocks.ConstantGate, "no squeeze": blocks.NoSqueeze}
+    for name, kind in kinds.items():
+        stack = [m for m in build[name].modules() if isinstance(m, networks.ResidualBlock)]
+        assert all(isinstance(block.gates["standard"], kind) for block in stack)
+    u = torch.randn(2, 16, 5, 3, generator=torch.Generator().manual_seed(0))
+    gate = gates["max"][0]
+    assert torch.allclose(gate(u), gate.fc(u.amax((2, 3)))[:, :, None, None] * u)
+
+
+def test_what_is_trained_takes_its_place_among_what_is_there(monkeypatch):
+    names = ["plain", "end of the branch", "after the 3×3"]
+    task = "digits, bottlenecks"
+    there = {"task": task, "variant": "plain", "seed": "1", "right": "0.5"}
+    former = {"task": "CIFAR-10", "variant": "SE", "seed": "7", "right": "0.1"}
+    fleets = {"task": "CIFAR-10", "variant": "SE", "seed": 0, "right": 0.8}
+    asked, written = [], []
+
+    def train(task, variant, seed, device):
+        asked.append((variant, seed, device))
+        return {"task": task, "variant": variant, "seed": seed, "right": 0.75}
+
+    monkeypatch.setattr(maker, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(maker, "rows_of", lambda name: [dict(former), dict(there)])
+    monkeypatch.setattr(maker, "fleet_rows", lambda: [fleets])
+    monkeypatch.setattr(maker, "train_one", train)
+    monkeypatch.setattr(maker, "write", lambda name, rows: written.append((name, list(rows))))
+    maker.train_all([task], 2, 1, "meta")
+    wanted = [(name, seed) for name in names for seed in (0, 1)]
+    assert sorted(asked) == sorted((*each, "meta") for each in wanted if each != ("plain", 1))
+    assert {name for name, _ in written} == {"ablations"}
+    *rows, last = written[-1][1]
+    assert [(row["variant"], int(row["seed"])) for row in rows] == wanted
+    assert rows[1] == there
+    assert last == fleets
+    asked.clear()
+    written.clear()
+    maker.train_all([task], 0, 1, "cpu")  # nothing to train: the fleet's rows are brought in all the same
+    assert not asked
+    assert written == [("ablations", [there, fleets])]
+
+
+def test_small_photographs_are_means_of_two_by_two_pixels_of_the_part_that_is_asked_for(monkeypatch):
+    images = {part: torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8) for part in ("train", "test")}
+    classes = {"train": torch.arange(6), "test": torch.arange(6) + 1}
+    asked = []
+
+    def load(directory, part, images_=None, **named):
+        asked.append((directory, images_ or named["images"]))
+        return cifar10.Images(images[part], classes[part])
+
+    monkeypatch.setattr(maker.cifar10, "load", load)
+    monkeypatch.setenv(maker.DATA, "somewhere")
+    for part in ("train", "test"):
+        x, y = maker.photos_of.__wrapped__(part)
+        expected = cifar10.normalise(images[part]).unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))
+        torch.testing.assert_close(x, expected)
+        assert torch.equal(y, classes[part])
+    assert asked == [("somewhere", 10_000)] * 2
 
 
 def test_what_is_missing_leaves_out_what_is_there():
@@ -139,6 +227,9 @@ def test_where_the_gate_of_a_bottleneck_stands():
     assert wide == [32, 64, 128]
     assert narrow == [8, 16, 32]
     assert cost.parameters(task["plain"]()) < cost.parameters(inner) < cost.parameters(outer)
+    for block in (m for m in inner.modules() if isinstance(m, networks.ResidualBlock)):
+        before, gate, after = block.branch[5:8]
+        assert (type(before), type(gate), after.kernel_size) == (nn.ReLU, blocks.SELayer, (1, 1))
 
 
 def test_a_residual_painters_gates_stand_where_they_are_asked_to():
@@ -177,6 +268,32 @@ def test_a_difference_is_the_variants_less_ses_with_its_interval():
     assert ablations.compare("digits", "nothing") is None
 
 
+def test_a_difference_is_of_the_seeds_that_both_have_and_of_a_puzzle_of_the_runs_that_solve_it(monkeypatch):
+    right = {"SE": [0.99, 0.95, 0.5, 0.4], "max": [0.5, 0.91, 0.6, 0.4, 0.99], "tanh": [0.99]}
+    right["no squeeze"] = right["max"]
+    rows = [
+        {"task": task, "variant": variant, "seed": seed, "right": share}
+        for task in ("puzzle, small", "digits")
+        for variant, shares in right.items()
+        for seed, share in enumerate(shares)
+    ]
+    monkeypatch.setattr(
+        trained,
+        "select",
+        lambda name, **wanted: [row for row in rows if all(row[k] == v for k, v in wanted.items())],
+    )
+    found = ablations.compare("puzzle, small", "max")
+    expected = [100 * value for value in ablations.newcombe(1, 2, 4)]
+    assert (found.mean, found.low, found.high) == pytest.approx(expected)
+    assert (found.runs, round(found.mean)) == (4, -25)
+    of_digits = ablations.compare("digits", "max")
+    assert of_digits.mean == pytest.approx(100 * (sum(right["max"][:4]) - sum(right["SE"])) / 4)
+    assert ablations.compare("digits", "tanh") is None  # of a single seed
+    assert [(d.variant, d.task) for d in ablations.compare_all("Tables 11 and 16")] == [
+        (variant, task) for variant in ("max", "no squeeze") for task in ("puzzle, small", "digits")
+    ]
+
+
 @pytest.mark.parametrize(
     ("mean", "half", "published", "verdict"),
     [
@@ -209,7 +326,10 @@ def test_the_papers_differences_are_negative_where_its_error_is_higher():
     assert told["POST"] == pytest.approx(-0.50)
     assert told["PRE"] == pytest.approx(0.05)
     assert told["place 3"] == pytest.approx(-0.40)
+    assert told["r = 2"] == pytest.approx(0.02)
     assert told["r = 8"] == pytest.approx(-0.44)
+    assert told["Identity"] == pytest.approx(0.08)
+    assert (told["place 1"], told["place 2"]) == pytest.approx((-0.75, -0.76))
     assert told["max"] == pytest.approx(-0.29)
     assert told["after the 3×3"] == pytest.approx(-0.20)
     assert paper.TABLE_16 == {"NoSqueeze": 22.93, "SE": 22.28}

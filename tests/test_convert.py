@@ -348,3 +348,33 @@ def test_undo_leaves_what_was_changed_since():
     assert isinstance(model["1"], FastSELayer)
     assert model["2"] is gates[2]
     assert set(done.left) == {"0", "1", "3"}
+
+
+def test_to_fast_leaves_what_does_something_else_in_evaluation():
+    class Rounding(SELayer):
+        def forward(self, x):
+            return super().forward(x) if self.training else super().forward(x).round()
+
+    assert not to_fast(nn.Sequential(Rounding(16, 4))).replaced
+
+
+def test_to_fast_takes_every_gate_whatever_names_begin_alike():
+    model = nn.Sequential(*(SELayer(16, 4) for _ in range(12)))
+    assert sorted(to_fast(model).replaced, key=int) == [str(n) for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "register_load_state_dict_pre_hook",
+        "register_load_state_dict_post_hook",
+    ],
+)
+def test_to_fast_leaves_what_is_called_for_its_state(register):
+    model = nn.Sequential(SELayer(16, 4), SELayer(16, 4))
+    getattr(model[1].fc, register)(lambda *_: None)
+    done = to_fast(model)
+    assert list(done.replaced) == ["0"]
+    assert "hooks" in done.left["1"]

@@ -149,13 +149,14 @@ def trained_weights(path):
 
 @pytest.fixture
 def left(tmp_path):
-    """What five runs of all kinds have left: their jobs, the folder of theirs, and one for tables."""
+    """What six runs of all kinds have left: their jobs, the folder of theirs, and one for tables."""
     jobs = [
         fleet.Job(1, "se_resnet20", 6, 0),
         fleet.Job(1, "resnet20", 6, 0),
         fleet.Job(1, "se_resnet20", 6, 1),
         fleet.Job(3, "se_resnet20", 6, 0, gate_decay=0.0),
         fleet.Job(4, "se_resnet20", 6, 8),
+        fleet.Job(5, "se_resnet20", 30, 0),
     ]
     for number, job in enumerate(jobs):
         out = tmp_path / "runs" / job.name
@@ -171,7 +172,7 @@ def test_each_run_leaves_its_own_rows_and_only_those_kinds_that_are_shipped_more
     jobs, runs, tables = left
     fleet.add_results(jobs[:1], runs, tables)
     fleet.add_results(jobs, runs, tables)  # again, with the others: each counts once
-    kept = {"fleet_runs": range(5), "fleet_gates": range(5), "fleet_classes": (0, 2, 3)}
+    kept = {"fleet_runs": range(6), "fleet_gates": range(6), "fleet_classes": (0, 2, 3, 5)}
     for name, numbers in kept.items():
         rows = {tuple(row[k] for k in fleet.KEY): row["told"] for row in fleet.read_table(tables, name)}
         expected = {tuple(fleet.key_of(jobs[n]).values()): f"{name} of {n}" for n in numbers}
@@ -182,6 +183,55 @@ def test_each_run_leaves_its_own_rows_and_only_those_kinds_that_are_shipped_more
         "fleet_se_resnet20_6_0.safetensors": "weights of 0",
         "fleet_resnet20_6_0.safetensors": "weights of 1",
     }
+
+
+def test_a_run_stands_in_the_table_of_runs_when_all_else_of_it_is_there(left, monkeypatch):
+    jobs, runs, tables = left
+    written = []
+    monkeypatch.setattr(fleet, "write_table", lambda folder, name, rows: written.append(name))
+    monkeypatch.setattr(fleet, "write_whole", lambda path, content: written.append(path.suffix))
+    fleet.add_results(jobs, runs, tables)
+    assert set(written) == {*fleet.TABLES, ".safetensors"}
+    assert written.index("fleet_runs") == len(written) - 1
+
+
+@torch.no_grad()
+def test_a_channel_of_zeros_has_no_gate_to_be_counted():
+    from seblock import cifar10, networks
+
+    torch.manual_seed(0)
+    network, seen = networks.build("se_resnet8").eval(), []
+    block = network.stages[0][0]
+    for parameter in block.branch[-1].parameters():
+        parameter[3] = 0
+    block.gates["standard"].fc.register_forward_hook(lambda *call: seen.append(call[2]))
+    images = cifar10.Images(torch.randint(256, (30, 3, 16, 16), dtype=torch.uint8), torch.arange(30) % 10)
+    rows, classes = fleet.gate_rows(network, images, 2)
+    (s,) = seen
+    s = s[:, torch.arange(16) != 3].double()
+    assert rows[0]["mean"] == pytest.approx(float(s.mean()), abs=2e-4)
+    assert rows[0]["between images"] == pytest.approx(float(s.var(0, correction=0).mean().sqrt()), abs=2e-4)
+    assert all(math.isfinite(value) for value in rows[0].values() if isinstance(value, float))
+    assert classes[0]["means"].split()[3] == "nan"
+
+
+def test_a_machine_is_its_processor_and_the_fastest_that_it_can_do(monkeypatch):
+    told = "processor\t: 0\nmodel name\t: A CPU @ 2 GHz \nflags\t\t: fpu avx2 avx512_bf16 sse\n\n"
+    monkeypatch.setattr(fleet.Path, "is_file", lambda path: True)
+    monkeypatch.setattr(fleet.Path, "read_text", lambda path: told)
+    assert fleet.machine() == "A CPU @ 2 GHz, avx512_bf16"
+    told = told.replace("avx", "no_avx")
+    assert fleet.machine() == "A CPU @ 2 GHz"
+
+
+def test_a_run_has_one_thread_and_the_copied_code_whatever_the_queue_has(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    given = fleet.environment(Path("runs") / "code")
+    assert given["OMP_NUM_THREADS"] == "1"
+    assert given["PYTHONPATH"] == str(Path("runs") / "code")
+    assert given[fleet.QUEUE_ID] == str(os.getpid())
+    assert given["PATH"] == os.environ["PATH"]
 
 
 def test_a_run_is_trained_with_its_job_s_own_settings():

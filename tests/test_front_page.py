@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import re
+import runpy
 from pathlib import Path
 from types import ModuleType
 
@@ -56,3 +57,16 @@ def test_the_code_prints_what_the_readme_says() -> None:
     with contextlib.redirect_stdout(io.StringIO()) as said:
         exec(code, {})
     assert said.getvalue() == printed
+
+
+def test_the_command_writes_the_picture_and_says_its_words(
+    picture: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[tuple[Path, bytes]] = []
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: written.append((path, content)))
+    runpy.run_path(str(ROOT / "docs" / "picture.py"), run_name="__main__")
+    ((path, content),) = written
+    assert path == picture.FILE
+    assert f"]({path.relative_to(ROOT).as_posix()})" in README
+    assert content.startswith(b"\x89PNG")
+    assert capsys.readouterr().out == f"{picture.ALT}\n"

@@ -505,6 +505,9 @@ def test_specificity_by_chance_is_the_mean_over_shuffled_labels():
     s, labels = torch.rand(12, 3), torch.arange(12) % 4
     shares = [class_specificity(s, labels[torch.randperm(12)]) for _ in range(2000)]
     assert specificity_by_chance(labels) == pytest.approx(3 / 11)
+    assert (
+        specificity_by_chance(torch.tensor([1, 1, 4, 4, 4])) == 0.25
+    )  # two classes, however they are called
     assert np.mean(shares) == pytest.approx(3 / 11, abs=0.01)
 
 

@@ -1,6 +1,9 @@
 """Lines of text: their size, their look, and what stays the same when one thing is changed."""
 
-from dataclasses import replace
+import colorsys
+import re
+from dataclasses import fields, replace
+from random import Random
 
 import pytest
 import torch
@@ -75,6 +78,8 @@ def test_a_line_turned_twice_is_itself_and_noon_hardly_changes() -> None:
     up = lines.draw(Line("bread"))
     assert torch.equal(lines.turn(up)[:, 0, 0], up[:, -1, -1])
     assert float((lines.turn(up) - up).abs().mean()) > 0.2
+    image = torch.arange(24.0).view(2, 3, 4)
+    assert torch.equal(lines.turn(image)[0], torch.arange(11.0, -1, -1).view(3, 4))
 
 
 def test_random_lines_are_the_same_for_a_seed_and_keep_what_is_fixed() -> None:
@@ -122,3 +127,72 @@ def test_a_stretched_line_goes_from_a_fifth_to_four_fifths_and_keeps_its_order()
     torch.testing.assert_close(lines.stretch(image), image)
     with pytest.raises(ValueError, match="nothing to stretch"):
         lines.stretch(torch.full((3, 48, 9), 0.5))
+
+
+def test_bold_letters_have_more_ink_and_slanted_ones_as_much() -> None:
+    for family in lines.FONTS:
+        ink = {
+            (bold, italic): 1 - float(lines.draw(Line("Hill", family, bold, italic, contrast=1)).mean())
+            for bold in (False, True)
+            for italic in (False, True)
+        }
+        assert ink[True, False] > 1.15 * ink[False, False]
+        assert ink[True, True] > 1.15 * ink[False, True]
+
+
+def test_the_hue_is_the_ink_s_and_the_paper_has_another() -> None:
+    paper, ink = lines.colours(Line("bread", contrast=0.4, colour=0.6, hue=0.1))
+    hues = [colorsys.rgb_to_hls(*colour)[0] for colour in (ink, paper)]
+    assert hues == pytest.approx([0.1, 0.47])
+
+
+def test_the_margin_is_in_heights_of_the_text_not_of_the_font() -> None:
+    image = lines.draw(Line("aceo", contrast=1, margin=0.4, size=60))
+    empty = (image[0] == image.max()).all(dim=1).tolist()
+    assert empty.index(False) == pytest.approx(48 * 0.4 / 1.8, abs=1)
+    assert empty[::-1].index(False) == pytest.approx(48 * 0.4 / 1.8, abs=1)
+
+
+def test_a_blur_is_a_gaussian_over_rows_and_columns_and_leaves_what_is_even() -> None:
+    spot = torch.zeros(1, 1, 15, 17)
+    spot[0, 0, 7, 8] = 1
+    soft = lines._blur(spot, 1.5)[0, 0]
+    step = torch.arange(15.0) - 7
+    bell = torch.exp(-(step**2) / (2 * 1.5**2))
+    torch.testing.assert_close(soft[:, 1:-1], torch.outer(bell, bell) / bell.sum() ** 2, atol=1e-3, rtol=0)
+    even = torch.full((1, 1, 6, 7), 0.8)
+    torch.testing.assert_close(lines._blur(even, 1.5), even)
+
+
+def test_each_kind_of_text_is_written_as_its_name_says() -> None:
+    texts = {kind: [lines.random_text(Random(n), 2, kind) for n in range(60)] for kind in lines.KINDS}
+    assert all(text.islower() for text in texts["lower"])
+    assert all(text.istitle() for text in texts["title"])
+    assert all(text.isupper() for text in texts["upper"])
+    figures = [word for text in texts["figures"] for word in text.split()]
+    found = [re.fullmatch(r"(\d{2,4})|(\d{1,3}\.\d\d)|((?:1?\d|2[0-3]):[0-5]\d)", word) for word in figures]
+    assert {each.lastindex for each in found if each} == {1, 2, 3}
+    assert all(found)
+
+
+def test_a_change_is_one_thing_that_is_changed() -> None:
+    line = Line("up", **lines.PLAIN)
+    changed = {
+        name: {
+            f.name: getattr(other, f.name)
+            for f in fields(Line)
+            if getattr(other, f.name) != getattr(line, f.name)
+        }
+        for name, other in lines.changes(line).items()
+    }
+    assert changed == {
+        "as it is": {},
+        "half the contrast": {"contrast": 0.3},
+        "blurred": {"blur": 1.5},
+        "light on dark": {"light_on_dark": True},
+        "coloured": {"colour": 3},
+        "bold": {"bold": True},
+        "italic": {"italic": True},
+        "CAPITALS": {"text": "UP"},
+        "twice the text": {"text": "up up"},
+    }

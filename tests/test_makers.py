@@ -1,6 +1,7 @@
 """Who makes the tables is tested too: each maker of tools/ in small, beside the same by hand."""
 
 import csv
+import dataclasses
 import importlib.util
 import math
 import sys
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from seblock import cifar10, gates, lines, networks, puzzles, scanner, trained
+from seblock import cifar10, gates, lines, networks, others, puzzles, scanner, trained
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -49,15 +50,24 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     def learn(network: nn.Module, x: Tensor, y: Tensor, loss: object, *how: float) -> None:
         calls.append((x, y, loss, *how))
-        weights = {12_139: "painter_se", 11_185: "painter_plain"}.get(
-            sum(p.numel() for p in network.parameters())
-        )
+        weights = SHIPPED.get(sum(p.numel() for p in network.parameters()))
         if weights:
             network.load_state_dict(trained.tensors(weights))
         network.eval()
 
     monkeypatch.setattr(makes, "learn", learn)
     return calls
+
+
+SHIPPED = {
+    sum(
+        tensor.numel()
+        for key, tensor in trained.tensors(name).items()
+        if "running" not in key and "num" not in key
+    ): name
+    for name in ("painter_se", "painter_plain", "painter_eca", "where_se", "where_spatial")
+}
+"""The shipped weights by how many parameters their networks have."""
 
 
 def painted(network: nn.Module, x: Tensor, s: dict[str, Tensor]) -> Tensor:
@@ -672,6 +682,361 @@ def test_the_scanner_s_rows_ask_with_the_gates_that_they_name(
         torch.testing.assert_close(anyone.sort(0).values, mine.sort(0).values, rtol=0, atol=2e-3)
         assert torch.equal(constants["constants, mixed"][name], held[f"mixed.{name}"])
     assert list(tried["means, 1 and 2"]) == scans.ALL[:2]
-    pale, tried = asked["grey", 0.08][0]
-    assert torch.equal(pale, scanner.pack(lines.both_ways(few(4, 0, colour=0, noise=0, contrast=0.08))))
-    assert list(tried["means, 3 to 9"]) == scans.ALL[2:]
+    network, means = scans.Compact().network, tried["means"]
+
+    def close(given: dict[str, Tensor], wanted: dict[str, Tensor], names: list[str] = scans.ALL) -> None:
+        assert list(given) == names
+        for name in names:
+            torch.testing.assert_close(given[name].double(), wanted[name].double(), rtol=0, atol=2e-3)
+
+    def seen(chosen: list[lines.Line]) -> dict[str, Tensor]:
+        return gates.record(network, [scanner.pack(lines.both_ways(chosen))], scans.ALL).s
+
+    def means_of(chosen: list[lines.Line]) -> dict[str, Tensor]:
+        return {name: s.double().mean(0) for name, s in seen(chosen).items()}
+
+    paper = [dataclasses.replace(line, light_on_dark=not line.light_on_dark) for line in few(4, 0)]
+    assert len({line.light_on_dark for line in paper}) == 2
+    close(tried["light on dark and back"], seen(paper))
+    mixed = means_of(scans.mixed_lines(400, 10_001))
+    close(tried["means of mixed lines"], mixed)
+    for name, value in (("one", 1.0), ("one half", 0.5)):
+        assert tried[name] == dict.fromkeys(scans.ALL, value)
+    last = scans.ALL[-1]
+    order = torch.cdist(tried["another line's"][last].float(), s[last].float()).argmin(1)
+
+    grey, first = {"colour": 0, "noise": 0}, scans.ALL[:2]
+    assert {contrast for kind, contrast in asked if kind == "grey"} == {0.7, 0.35, 0.2, 0.12, 0.08, 0.05}
+    looks = {"grey": grey, "grey, some noise": {"colour": 0, "noise": 0.015}}
+    looks |= {"coloured": {"colour": 0.6, "noise": 0}}
+    looks |= {"grey, white paper": {**grey, "light_on_dark": False, "brightness": 0.96}}
+    for (kind, contrast), of in asked.items():
+        if kind in looks:
+            x = scanner.pack(lines.both_ways(few(4, 0, **looks[kind], contrast=contrast)))
+            assert all(torch.equal(each, x) for each, _ in of), (kind, contrast)
+        if kind != "ordinary":
+            close(of[0][1]["means, 1 and 2"], means, first)
+    images = lines.both_ways(few(4, 0, **grey, contrast=0.08))
+    ((stretched, tried),) = asked["grey, stretched", 0.08]
+    assert torch.equal(stretched, scanner.pack([lines.stretch(image) for image in images]))
+    close(tried["means"], means)
+
+    (_, tried), (_, constants) = asked["grey", 0.08]
+    assert torch.equal(constants["constants, ordinary"][last], held[f"ordinary.{last}"])
+    pale = means_of(few(4, 10_000, **grey, contrast=0.08))
+    s = seen(few(4, 0, **grey, contrast=0.08))
+    close(tried["means of pale lines, 1 and 2"], pale, first)
+    close(tried["another pale line's, 1 and 2"], {name: s[name][order] for name in first}, first)
+    for name in first:
+        number = tried["one number a block, 1 and 2"][name]
+        assert number == pytest.approx(float(pale[name].mean()), abs=2e-3)
+    close(tried["means of mixed lines, 1 and 2"], mixed, first)
+    close(tried["means of mixed lines"], mixed)
+    close(tried["means"], means)
+    close(tried["means, 3 to 9"], means, scans.ALL[2:])
+    for k in (2, 4, 6, 7):
+        close(tried[f"means, {k + 1} and {k + 2}"], means, scans.ALL[k : k + 2])
+    for k in (0, 1):
+        close(tried[f"means, {k + 1}"], means, [scans.ALL[k]])
+
+
+def test_the_mask_of_a_short_line_ends_where_the_line_does_however_wide_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = lines.random_lines
+    monkeypatch.setattr(scans.lines, "random_lines", lambda count, seed, **more: few(24, seed, **more))
+    images = [image for image in map(lines.draw, few(24, 0, words=1)) if image.shape[2] < 150]
+    assert 5 < len(images) < 24
+    x = [scanner.pack(images + [lines.turn(image) for image in images], width) for width in (192, 576)]
+    asked: list[tuple[Tensor, list[nn.Module]]] = []
+
+    def answer(network: nn.Module, part: Tensor) -> Tensor:
+        asked.append((part, [network.get_submodule(name).pool for name in scans.ALL]))
+        return 0.4 + 0.2 * (torch.arange(len(part)) < (3 if len(asked) > 1 else 0))  # “turned”
+
+    monkeypatch.setattr(scans.scanner, "answer", answer)
+    table, written = scans.Table(Path("never written")), []
+    table.write = lambda told, right, own: written.append((told["lines"], told["gates"], right, own))
+    scans.write_padding(table)
+    assert [told[:2] for told in written] == [
+        (f"short, {width} wide", gates_) for width in (192, 576) for gates_ in ("mean", "masked")
+    ]
+    for number, ((part, pools), (*_, right, own)) in enumerate(zip(asked, written, strict=True)):
+        assert torch.equal(part, x[number // 2])
+        assert right[0].tolist() == [float(k >= 3 or number == 0) for k in range(len(images))]
+        assert not right[1].any()
+        assert own is written[0][2]
+        kind = scans.MaskedSqueeze if number % 2 else scans.blocks.Squeeze
+        assert all(type(pool) is kind for pool in pools)
+        if number % 2:
+            columns = (part != 0).any((1, 2)).float()
+            half = F.max_pool1d(columns[:, None], 2)[:, 0]  # the network's maps are half as wide
+            filled = half.flip(1).cumsum(1).flip(1) > 0  # an empty column within a line is the line's
+            assert torch.equal(pools[0].mask[:, 0, 0].bool(), filled)
+    assert all(type(table.network.get_submodule(name).pool) is scans.blocks.Squeeze for name in scans.ALL)
+
+
+def test_constants_are_kept_by_the_lines_that_they_learned_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scans, "FOLDER", folder)
+    values = {scans.lines.random_lines: 0.25, scans.mixed_lines: 0.75}
+    monkeypatch.setattr(scans, "train_constants", lambda choose: {"gate": torch.tensor(values[choose])})
+    scans.write_constants()
+    held = load_file(folder / "scanner_constants.safetensors")
+    assert {name: float(s) for name, s in held.items()} == {"ordinary.gate": 0.25, "mixed.gate": 0.75}
+
+
+def test_paddleocr_s_tensors_come_to_the_layers_that_have_their_names() -> None:
+    network = scanner.load()
+    held = {"fc_0.w_0": network.classify.weight.T, "fc_0.b_0": network.classify.bias}
+
+    def put(name: str, layer: nn.Sequential) -> None:
+        norm = layer[1]
+        held[f"{name}_weights"] = layer[0].weight
+        held[f"{name}_bn_scale"], held[f"{name}_bn_offset"] = norm.weight, norm.bias
+        held[f"{name}_bn_mean"], held[f"{name}_bn_variance"] = norm.running_mean, norm.running_var
+
+    put("conv1", network.stem)
+    put("conv_last", network.last)
+    for number, block in enumerate(network.blocks, start=2):
+        put(f"conv{number}_expand", block.expand)
+        put(f"conv{number}_depthwise", block.depthwise)
+        put(f"conv{number}_linear", block.project)
+        if isinstance(block.gate, scanner.Gate):
+            for layer in (1, 2):
+                linear = block.gate.get_submodule(f"linear{layer}")
+                held[f"conv{number}_se_{layer}_weights"] = linear.weight[:, :, None, None]
+                held[f"conv{number}_se_{layer}_offset"] = linear.bias
+    made, own = scans.convert(held), network.state_dict()
+    assert made.keys() == own.keys()
+    counts = "num_batches_tracked"  # of no use after training
+    for name, tensor in made.items():
+        assert tensor.is_contiguous()
+        assert name.endswith(counts) or torch.equal(tensor, own[name]), name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "weights", "gate"),
+    [("SE", "where_se", makes.SE), ("CBAM's spatial part", "where_spatial", others.CBAMSpatial)],
+)
+def test_a_painter_of_places_is_judged_on_test_digits_and_tells_how_far_apart_it_paints_them(
+    folder: Path, lessons: list[tuple], name: str, weights: str, gate: networks.Gate
+) -> None:
+    row = makes.find_place(name, 3)
+    assert not list(folder.iterdir())
+    x, y, loss, *how = lessons[-1]
+    learned = puzzles.where_puzzle(1000, 3)
+    assert torch.equal(x, learned.x)
+    assert torch.equal(y, learned.target)
+    assert loss is F.mse_loss
+    assert how == [3, 8, 2e-2]
+    test = puzzles.where_puzzle(1000, 0, "test")
+    network = trained.load(puzzles.painter(gate, width=12, inputs=2), weights)
+    output, grey = network(test.x), (test.target + test.other) / 2
+    near, far = (((output - t) ** 2).mean((1, 2, 3)) for t in (test.target, grey))
+    assert row["right"] == pytest.approx(float((near < far).double().mean()), abs=0.003)
+    error = float(near.mean() / ((grey - test.target) ** 2).mean())
+    assert row["error"] == pytest.approx(error, abs=1.1e-4)
+    boxes = test.boxes(output)
+    apart = float((boxes[:, 0] - boxes[:, 1]).abs().max())
+    if name == "SE":
+        assert max(apart, float(row["apart"])) < 1e-4  # rounding, which differs
+    else:
+        assert row["apart"] == f"{apart:.1g}"
+        assert apart > 0.1
+    assert row["parameters"] == sum(p.numel() for p in network.parameters())
+    makes.find_place(name, 0)
+    makes.find_place(f"{name}, lower rate", 0)
+    assert [path.stem for path in folder.iterdir()] == [weights]
+    torch.testing.assert_close(load_file(folder / f"{weights}.safetensors"), trained.tensors(weights))
+
+
+@pytest.mark.parametrize(
+    ("table", "candidates"),
+    [
+        ("painting", makes.PAINTERS),
+        ("reading", makes.READERS),
+        ("paths", makes.PATHS),
+        ("sides", makes.SIDES),
+        ("asked", makes.ASKED),
+        ("after", makes.AFTER),
+        ("where", makes.WHERE),
+    ],
+)
+def test_each_table_is_of_the_networks_that_the_tool_trains(
+    table: str, candidates: dict[str, makes.Candidate]
+) -> None:
+    rows = {row["network"]: row for row in trained.table(table)}
+    assert rows.keys() == candidates.keys()
+    for name, candidate in candidates.items():
+        row, network = rows[name], candidate.build()
+        assert row["parameters"] == sum(p.numel() for p in network.parameters()), name
+        assert row["epochs"] == candidate.epochs, name
+        assert row.get("peak", candidate.peak) == candidate.peak, name
+        assert row.get("side", candidate.side) == candidate.side, name
+
+
+def test_blocks_that_stand_in_for_se_change_what_their_names_say() -> None:
+    torch.manual_seed(0)
+    own = makes.SE(8)
+    u = torch.randn(3, 8, 4, 5).relu().requires_grad_()
+    g = torch.randn(3, 8, 4, 5)
+
+    def beside(other: nn.Module) -> tuple[Tensor, Tensor]:
+        other.load_state_dict(own.state_dict())
+        x = other(u)
+        return x, torch.autograd.grad(x, u, g)[0]
+
+    x, gradient = beside(makes.OnePath(8, reduction=4))
+    s = own.linear2(own.linear1(u.mean((2, 3))).relu()).sigmoid()[:, :, None, None]
+    torch.testing.assert_close(x, own(u))
+    torch.testing.assert_close(gradient, s * g)
+    x, _ = beside(makes.FourTimes(8, reduction=4))
+    hidden = own.linear1(4 * u.mean((2, 3))).relu()
+    torch.testing.assert_close(x, u * own.linear2(hidden).sigmoid()[:, :, None, None])
+    x, _ = beside(makes.HardGate(8))
+    a = own.linear2(own.linear1(u.mean((2, 3))).relu())
+    torch.testing.assert_close(x, u * (a / 6 + 0.5).clamp(0, 1)[:, :, None, None])
+
+
+@torch.no_grad()
+def test_what_came_after_se_has_its_error_and_eca_is_asked_with_its_channels_shuffled(
+    folder: Path, lessons: list[tuple]
+) -> None:
+    row = makes.paint("ECA", 0)
+    assert [path.stem for path in folder.iterdir()] == ["painter_eca"]
+    torch.testing.assert_close(load_file(folder / "painter_eca.safetensors"), trained.tensors("painter_eca"))
+    network = trained.load(puzzles.painter(others.ECA), "painter_eca")
+    test = puzzles.painting_puzzle(100, 0, "test")
+    own = network(test.x)
+    grey = ((test.target - test.other) ** 2).mean() / 4
+    assert row["error"] == pytest.approx(float(((own - test.target) ** 2).mean() / grey), abs=2e-3)
+    outputs: list[Tensor] = []
+
+    def right() -> float:
+        outputs.append(network(test.x))
+        return float(len(outputs))
+
+    assert makes.shuffle_gates(network, right) == 2.5
+    for seed, output in enumerate(outputs):
+        draw, x = torch.Generator().manual_seed(seed), test.x
+        for name, layer in network.named_children():
+            if name in ("3", "7", "11"):
+                order = torch.randperm(24, generator=draw)
+                x = layer(x[:, order])[:, order.argsort()]
+            else:
+                x = layer(x)
+        torch.testing.assert_close(output, x)
+    torch.testing.assert_close(network(test.x), own)
+    shares = [float(test.painted(output).double().mean()) for output in outputs]
+    assert row["channels shuffled afterwards"] == pytest.approx(sum(shares) / 4, abs=0.011)
+
+
+def test_neighbours_are_drawn_by_the_run_s_seed_and_the_weights_stay_as_they_are() -> None:
+    orders = []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        drawn = makes.shuffled_eca(16)
+        torch.manual_seed(seed)
+        assert torch.equal(drawn.gate.conv.weight, others.ECA(16).conv.weight)
+        orders.append(drawn.order)
+    assert torch.equal(orders[0], orders[2])
+    assert not torch.equal(orders[0], orders[1])
+
+
+@torch.no_grad()
+def test_batch_norms_are_measured_anew_as_the_plain_mean_over_batches_of_250() -> None:
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.fill_(7.0)
+    x = smooth(500, 4).x
+    x[250:] //= 2
+    makes.measure_batch_norms(nn.Sequential(norm), x)
+    parts = cifar10.normalise(x).split(250)
+    means = torch.stack([part.mean((0, 2, 3)) for part in parts])
+    torch.testing.assert_close(norm.running_mean, means.mean(0), rtol=1e-3, atol=1e-4)
+    spreads = torch.stack([part.var((0, 2, 3)) for part in parts])
+    torch.testing.assert_close(norm.running_var, spreads.mean(0), rtol=1e-3, atol=1e-4)
+    assert not norm.training
+
+
+def test_the_networks_that_were_looked_at_are_those_of_the_tool() -> None:
+    names = ("interventions", "readouts", "components")
+    runs = {name: {(row["epochs"], row["seed"]) for row in trained.table(name)} for name in names}
+    assert runs["interventions"] == runs["readouts"] == set(makes.EXAMINED)
+    assert runs["components"] == {*makes.EXAMINED, *makes.DESCRIBED}
+
+
+def test_a_table_has_the_columns_of_its_longest_row_first(folder: Path) -> None:
+    makes.write("some", [{"a": 1, "d": 2}, {"a": 3, "b": 4, "c": 5}])
+    assert (folder / "some.csv").read_text() == "a,b,c,d\n1,,,2\n3,4,5,\n"
+
+
+# What the gates let back
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool of the table of gradients, which imports the one beside it."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return load_tool("gradients")
+
+
+def test_what_gates_let_back_is_what_their_two_ways_carry_apart(looks: ModuleType) -> None:
+    network = trained.load(puzzles.painter(makes.SE), "painter_se")
+    test = puzzles.painting_puzzle(256, 1, "test")
+    found = looks.look_at_gates(network, test)
+    assert network.training
+    network = trained.load(puzzles.painter(makes.SE), "painter_se").train()
+    x, silent, negative = test.x, 0, 0
+    ways: list[tuple[Tensor, Tensor, Tensor]] = []
+    for layer in network:
+        if not isinstance(layer, scans.blocks.SqEx):
+            x = layer(x)
+            continue
+        u = x
+        direct, through = u.clone(), u.clone()
+        hidden = layer.linear1(through.mean((2, 3))).relu()
+        s = layer.linear2(hidden).sigmoid()
+        x = direct * s[:, :, None, None]
+        ways.append((direct, through, s.detach()))
+        off = (hidden == 0).all(0)
+        silent += int(off.sum())
+        negative += int((layer.linear1.weight[off] < 0).all(1).sum())
+    loss = F.mse_loss(x, test.target)
+    expected: dict[str, float] = {"silent": silent, "negative": negative}
+    for k, (direct, through, s) in enumerate(ways, start=1):
+        one, other = torch.autograd.grad(loss, [direct, through], retain_graph=True)
+        expected[f"slope {k}"] = float((s * (1 - s)).mean())
+        expected[f"share {k}"] = float(other.norm() / one.norm())
+    assert found == pytest.approx(expected, rel=1e-3, abs=2e-5)
+
+
+def test_a_painter_is_looked_at_on_other_images_than_it_is_judged_on(
+    looks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple] = []
+
+    def learn(network: nn.Module, x: Tensor, y: Tensor, loss: object, *how: object, **more: object) -> None:
+        calls.append((x, y, loss, *how, *more.values()))
+        network.eval()
+
+    monkeypatch.setattr(looks, "learn", learn)
+    row = looks.examine_painter(5)
+    ((x, y, loss, *how),) = calls
+    learned = puzzles.painting_puzzle(2000, 5)
+    assert torch.equal(x, learned.x)
+    assert torch.equal(y, learned.target)
+    assert loss is F.mse_loss
+    assert how == [5, 12, 2e-2]
+    torch.manual_seed(5)
+    network, test = puzzles.painter(makes.SE).eval(), puzzles.painting_puzzle(1000, 0, "test")
+    with torch.no_grad():
+        output = network(test.x)
+    assert row["right"] == pytest.approx(float(test.painted(output).double().mean()), abs=3e-3)
+    others_ = looks.look_at_gates(network, puzzles.painting_puzzle(256, 1, "test"))
+    assert {name: row[name] for name in others_} == pytest.approx(others_, rel=1e-2)
+    told = {"network": "SE", "epochs": 12, "seed": 5}
+    assert {name: row[name] for name in told} == told
+    assert list(row) == list(trained.table("gradients")[0])

@@ -7,6 +7,7 @@ being there.
 import base64
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +25,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 import seblock
+from tests.test_handouts import loaded
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -576,6 +579,68 @@ def test_an_error_names_its_cell_and_the_file_stays(
 def test_output_on_stderr_is_refused(executed: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     assert "stderr.ipynb: cell 1 (cell-00) wrote to stderr" in executed[1].stderr
     assert "heard" in executed[1].stderr
+
+
+@pytest.fixture
+def tool() -> ModuleType:
+    """What `make notebooks` and `make address` run."""
+    return loaded(TOOL)
+
+
+def test_a_cell_without_an_id_gets_one_that_no_other_has(tool: ModuleType, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ipynb", "1", "2", "3")
+    notebook = read(path)
+    notebook["cells"][1]["id"] = "cell-00"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert [cell.id for cell in tool.read(path).cells] == ["cell-01", "cell-00", "cell-02"]
+
+
+def test_only_what_has_outputs_hides_them_and_what_has_not_changed_is_not_written(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.ipynb", "1", tags=("hide-output",))
+    nb = tool.read(path)
+    nb.cells.append(nbformat.v4.new_markdown_cell("2", metadata={"tags": ["hide-output"]}))
+    tool.clean(nb)
+    hidden = {"jupyter": {"outputs_hidden": True}, "tags": ["hide-output"]}
+    assert [cell.metadata for cell in nb.cells] == [hidden, {"tags": ["hide-output"]}]
+    tool.store(nb, path)
+    path.chmod(0o600)
+    os.utime(path, (0, 0))
+    tool.store(nb, path)
+    assert path.stat().st_mtime == 0
+
+
+@pytest.mark.parametrize("end", ["", "/", ".git", ".git/"])
+def test_an_address_may_end_as_one_copies_it(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    text = f'[project.urls]\nRepository = "https://github.com/a/b{end}"\n'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    assert tool.address() == "https://github.com/a/b"
+    assert "(https://colab.research.google.com/github/a/b/blob/main/notebooks/x.ipynb)" in tool.badge(
+        "x.ipynb", "p"
+    )
+
+
+def test_what_executes_keeps_no_progress_and_joins_what_is_printed(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Client:
+        def __init__(self, nb: Any, **options: Any) -> None:
+            asked.update(options, progress=os.environ["SEBLOCK_PROGRESS"])
+
+        def execute(self) -> None:
+            pass
+
+    monkeypatch.setenv("SEBLOCK_PROGRESS", "kept")
+    monkeypatch.setattr(tool, "NotebookClient", Client)
+    assert tool.execute(write(tmp_path / "a.ipynb", "1")) is None
+    assert (asked["progress"], asked["coalesce_streams"]) == ("off", True)
+    assert asked["resources"] == {"metadata": {"path": str(tmp_path)}}
 
 
 # The address, in a copy of what it is written into.

@@ -451,3 +451,12 @@ def test_a_gate_on_a_skip_connection_leaves_the_way_down_alone_and_one_in_the_en
     assert torch.equal(down["decoder",], down[()])
     assert not down["encoder",].any()
     assert down[()].any()
+
+
+def test_the_layers_come_in_the_order_that_is_told_and_keep_the_size_of_the_maps():
+    network = painter(ConstantGate, dilations=(4, 4, 8))
+    layer = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, ConstantGate]
+    assert [type(part) for part in network] == [*layer, *layer, *layer, nn.Conv2d]
+    assert network(torch.zeros(2, 3, 20, 23)).shape == (2, 1, 20, 23)
+    head = [type(part) for part in puzzles.reader(hidden=32)][-4:]
+    assert head == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]

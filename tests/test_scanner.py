@@ -40,6 +40,8 @@ def test_the_nine_gates_are_found_with_their_808_channels(network, line) -> None
     assert sizes == [8, 32, 88, 88, 40, 48, 104, 200, 200]
     assert sum(sizes) == 808
     assert cost.parameters(network) == sum(p.numel() for p in network.parameters())
+    assert not any(p.requires_grad for p in network.parameters())
+    assert not network.training
 
 
 def test_a_gate_is_sqex_with_a_hard_sigmoid_of_slope_one_fifth(network) -> None:

@@ -1,6 +1,7 @@
 """The two sheets of paper: what stands on them is true, can be read, fits the page, and is what is stored."""
 
 import re
+import runpy
 from pathlib import Path
 
 import matplotlib
@@ -153,3 +154,10 @@ def test_the_stored_sheets_are_what_the_command_draws(tmp_path: Path) -> None:
             assert old == new, "make sheet"
     fonts = re.findall(rb"/FontFile2", (ROOT / "docs" / "sheet.pdf").read_bytes())
     assert len(fonts) >= 4
+
+
+def test_the_command_stores_them_where_the_site_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[Path] = []
+    monkeypatch.setattr(sheet, "store", stored.append)
+    runpy.run_path(str(ROOT / "docs" / "sheets.py"), run_name="__main__")
+    assert stored == [ROOT / "docs"]

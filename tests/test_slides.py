@@ -1,15 +1,20 @@
 """The rules by which `make slides` cuts notebooks into slides. How they look: integration/browser."""
 
+import base64
 import html
+import io
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nbformat
 import pytest
+from PIL import Image
 
 from tests.test_handouts import loaded
+from tests.test_site import leave_sphinx_out
 
 ROOT = Path(__file__).parents[1]
 
@@ -163,3 +168,110 @@ def test_what_is_for_the_curious_is_left_out_where_it_comes(tool: ModuleType) ->
     slides = tool.slides_of([cell(*each) for each in zip(kinds, told)])
     assert [slide.heading for slide in slides] == ["", "A", "D"]
     assert not [slide for slide in slides if slide.code]
+
+
+def markdown(source: str, **metadata: Any) -> dict[str, Any]:
+    """A cell of Markdown."""
+    return {"cell_type": "markdown", "source": source, "metadata": metadata, "outputs": []}
+
+
+def fold(summary: str, text: str) -> str:
+    """What opens when it is clicked."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def test_a_deck_begins_with_its_question_and_what_is_to_be_remembered_and_the_rest_is_said(
+    tool: ModuleType,
+) -> None:
+    first = "# Why?\n\n[![badge](b)](c)\n\n★ 9 minutes.\n\nA question.\n\nMore of it.\n\nAnd more."
+    recalled = fold("From memory: what was it?", "It was that.")
+    guess = f"**Guess.** Which?\n\n{fold('(a) this', 'No: b.')}\n{fold('(b) that', 'Right. So.')}"
+    told = [
+        markdown(f"{first}\n\n{recalled}"),
+        markdown("## The map\n\nOf all notebooks."),
+        markdown(f"## Next\n\nWhat comes before.\n\n{guess}"),
+        markdown("*What people ask about this*: [a question](15.ipynb)."),
+        {**markdown("b()"), "cell_type": "code"},
+        markdown(f"Because.\n\n{fold('When you have run it: why?', 'So it is.')}"),
+    ]
+    question, memory, answer, which, that, because = tool.slides_of(told)
+    assert (question.text, question.notes) == (["# Why?", "A question."], ["More of it.", "And more."])
+    assert (memory.heading, memory.text, memory.kind) == ("From memory", ["What was it?"], "asked")
+    assert (answer.heading, answer.text) == ("From memory", ["It was that."])
+    assert which.text[:2] == ["What comes before.", "Which?"]
+    assert which.notes == ["What comes before.", "(a) this\n\nNo: b.", "(b) that\n\nRight. So."]
+    assert (that.code, that.text) == ("b()", ['<p class="right">(b) that</p>'])
+    assert that.notes == ["When you have run it: why?\n\nSo it is."]
+    assert because.text == ["Because."]
+
+
+def test_prose_above_what_has_to_be_seen_is_seen_in_part_and_said_as_a_whole(tool: ModuleType) -> None:
+    long = "Some words. " * 40 + "So it is:"
+    slides, above = tool.before_code("H", ["Not seen.", long, "$$x$$", "First.", "Above the code."])
+    assert [(slide.text, slide.notes) for slide in slides] == [
+        ([tool.lead(long), "$$x$$"], ["Not seen.", long, "$$x$$"])
+    ]
+    assert tool.lead(long) != long
+    assert above == "Above the code."
+
+
+def test_a_picture_is_as_wide_on_the_slide_as_it_is_on_a_page_of_960(tool: ModuleType) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (300, 120)).save(file, "png")
+    data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+    image, height = tool.picture({"data": data, "metadata": {"image/png": {"width": 480, "alt": '2 < "3"'}}})
+    assert ' width="640" alt="2 &lt; &quot;3&quot;"' in image
+    assert height == 256
+    assert tool.picture({"data": data, "metadata": {}})[1] == 80
+    assert tool.picture({"data": {"text/plain": "3"}, "metadata": {}}) is None
+
+
+def test_decks_link_to_decks_speak_their_notes_and_leave_solutions_out(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_sphinx_out(monkeypatch)
+    assert tool.with_deck() == DECKS
+    links = "[a](01_convolution.ipynb#Here) [b](16_notes.ipynb) [c](glossary.ipynb#z) [d](https://e.org/f)"
+    cells = [
+        markdown("# What is <it>?\n\n★ 9 minutes.\n\nA question."),
+        markdown(f"## Part\n\n{links}"),
+        markdown(fold("Solution", "42"), tags=["solution"]),
+        markdown(f"Said.\n\n**Guess.** So?\n\n{fold('(a) yes', 'Right. It is.')}"),
+    ]
+    path, packages, out = tmp_path / "01_convolution.ipynb", tmp_path / "packages", tmp_path / "decks"
+    for cell in cells:
+        del cell["outputs"]
+    made = [nbformat.from_dict({**cell, "id": f"c{i}"}) for i, cell in enumerate(cells)]
+    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    names = [
+        *tool.mathjax(),
+        *(f"reveal.js/dist/{n}" for n in ("reveal.css", "reveal.js", "plugin/notes.js")),
+    ]
+    for name in names:
+        file = packages / name if Path(name).suffix else packages / name / "part.js"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    monkeypatch.setattr(sys, "argv", ["slides.py", str(packages), str(out), str(path)])
+    (out / "of_yesterday").mkdir(parents=True)
+    tool.main()
+    page = (out / "01_convolution.html").read_text(encoding="utf-8")
+    part = page[page.index("Part") :]
+    assert re.findall(r'<a[^>]* href="([^"#]*)"[^>]*>([^<]*)</a>', part) == [
+        ("01_convolution.html", "a"),
+        ("https://e.org/f", "d"),
+    ]
+    assert re.search(r"\bb\b.*\bc\b", part)
+    assert "42" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
+    (asked,) = re.findall(r'<section *class="asked">(.*?)</section>', page, re.DOTALL)
+    seen, _, said = asked.partition('<aside class="notes">')
+    assert "(a) yes" in seen
+    assert "It is." not in seen
+    assert "It is." in said
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert '<li><a href="01_convolution.html">What is &lt;it&gt;?' in index
+    assert {path.name for path in out.iterdir()} == {"01_convolution.html", "index.html", "assets"}
+    assert (out / "assets" / "reveal" / "notes.js").read_text() == "reveal.js/dist/plugin/notes.js"
+    for packed, laid in tool.mathjax().items():
+        assert (out / "assets" / laid).exists(), packed
+    assert (out / "assets" / "live" / "live.js").is_file()
+    assert (out / "assets" / "slides.css").is_file()

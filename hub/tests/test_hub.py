@@ -7,11 +7,10 @@ may make them, else in one.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,8 +19,7 @@ from playwright.sync_api import Browser
 
 from benchmarks import measure
 from benchmarks.notebooks import memory
-from hub import student
-from hub.student import FOLDER, lay_out
+from hub.student import FOLDER
 from hub.tests.running import LIMITS, OURS, ROOT, Hub, accounts, running
 from integration.browser import lab
 from integration.browser.watching import NOTEBOOKS, WHOLE, Watched, watched
@@ -285,200 +283,3 @@ def test_more_and_more_processes_end_at_the_limit(hub: Hub, meanwhile: list[floa
 
 def test_an_endless_loop_ends(hub: Hub, meanwhile: list[float]) -> None:
     assert together(hub, "while True:\n    pass", meanwhile, seconds=5 * CPU)[0] == "died"
-
-
-def test_a_students_work_is_never_overwritten(tmp_path: Path) -> None:
-    lay_out(tmp_path / FOLDER)
-    (tmp_path / FOLDER / LESSON.name).write_text("my work")
-    (tmp_path / FOLDER / "00_start_here.ipynb").unlink()
-    lay_out(tmp_path / FOLDER)
-    assert (tmp_path / FOLDER / LESSON.name).read_text() == "my work"
-    names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
-    assert names == sorted([*(path.name for path in NOTEBOOKS), "colab.svg", student.RECORD])
-
-
-def edit(path: Path, text: str) -> None:
-    """Append to the first cell, as a reader or an author does."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["cells"][0]["source"] = ["".join(notebook["cells"][0]["source"]), text]
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def run_again(path: Path) -> None:
-    """Leave other outputs in it, and write the file in another way, as JupyterLab does when it saves."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        cell["source"] = "".join(cell["source"])
-        if cell["cell_type"] == "code":
-            cell.update(outputs=[], execution_count=99)
-    path.write_text(json.dumps(notebook, indent=2), encoding="utf-8")
-
-
-@pytest.fixture
-def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """The notebooks of a class that somebody may correct, and a student's copies."""
-    shutil.copytree(NOTEBOOKS[0].parent, tmp_path / "notebooks")
-    monkeypatch.setattr(student, "NOTEBOOKS", tmp_path / "notebooks")
-    lay_out(tmp_path / FOLDER)
-    return tmp_path / "notebooks", tmp_path / FOLDER
-
-
-def test_a_corrected_notebook_renews_a_copy_that_was_run_but_not_edited(
-    handed_out: tuple[Path, Path],
-) -> None:
-    ours, theirs = handed_out
-    run_again(theirs / LESSON.name)
-    lay_out(theirs)
-    assert '"execution_count": 99' in (theirs / LESSON.name).read_text(encoding="utf-8")
-    edit(ours / LESSON.name, "Corrected.")
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-    assert not (theirs / student.NOTICE).exists()
-    assert not (theirs / student.NEWER).exists()
-
-
-@pytest.mark.parametrize("recorded", [True, False])
-def test_of_an_edited_notebook_the_student_is_told_where_the_newer_one_is(
-    handed_out: tuple[Path, Path], recorded: bool
-) -> None:
-    ours, theirs = handed_out
-    if not recorded:  # copies from before there was a record
-        (theirs / student.RECORD).unlink()
-    edit(theirs / LESSON.name, "Mine.")
-    before, notice = (theirs / LESSON.name).read_bytes(), theirs / student.NOTICE
-    if recorded:
-        lay_out(theirs)
-        assert not notice.exists()
-    newer = theirs / student.NEWER / LESSON.name
-    for correction in ("Corrected.", "Corrected again."):
-        edit(ours / LESSON.name, correction)
-        lay_out(theirs)
-        assert (theirs / LESSON.name).read_bytes() == before
-        assert newer.read_bytes() == (ours / LESSON.name).read_bytes()
-        assert f"({student.NEWER}/{LESSON.name})" in notice.read_text(encoding="utf-8")
-        assert notice.read_text(encoding="utf-8").count("](") == 1
-    newer.unlink()  # declined
-    lay_out(theirs)
-    assert not newer.exists()
-    assert not notice.exists()
-    edit(ours / LESSON.name, "A third time.")
-    lay_out(theirs)
-    (theirs / LESSON.name).unlink()  # accepted
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-    assert not newer.exists()
-    assert not notice.exists()
-
-
-def test_what_a_student_writes_in_the_newer_notebook_is_kept(handed_out: tuple[Path, Path]) -> None:
-    ours, theirs = handed_out
-    own, newer = theirs / LESSON.name, theirs / student.NEWER / LESSON.name
-    edit(own, "Mine.")
-    edit(ours / LESSON.name, "Corrected.")
-    lay_out(theirs)
-    edit(newer, "Mine, too.")
-    edit(ours / LESSON.name, "Corrected again.")
-    lay_out(theirs)
-    assert newer.read_bytes() == (ours / LESSON.name).read_bytes()
-    (kept,) = (path for path in newer.parent.iterdir() if path != newer)
-    assert "Mine, too." in kept.read_text(encoding="utf-8")
-    edit(newer, "And this.")
-    own.unlink()  # the newer one is to take its place, with what is in it by now
-    lay_out(theirs)
-    assert "And this." in own.read_text(encoding="utf-8")
-    assert not newer.exists()
-    assert kept.exists()
-    assert not (theirs / student.NOTICE).exists()
-
-
-def windows_line_ends(path: Path) -> None:
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        cell["source"] = "".join(cell["source"]).replace("\n", "\r\n")
-    path.write_bytes(json.dumps(notebook, indent=1).replace("\n", "\r\n").encode())
-
-
-def add_empty_cell(path: Path) -> None:
-    """As JupyterLab does when the last cell is run."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["cells"].append({"cell_type": "code", "id": "new", "metadata": {}, "outputs": [], "source": []})
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def lose_all(path: Path) -> None:
-    """As saving does on a full disk."""
-    path.write_bytes(b"")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [windows_line_ends, add_empty_cell, lose_all, lambda path: path.chmod(0o444), lambda path: path.unlink()],
-)
-def test_a_copy_without_an_edit_is_renewed_whatever_else_befell_it(
-    handed_out: tuple[Path, Path], change: Callable[[Path], None]
-) -> None:
-    ours, theirs = handed_out
-    change(theirs / LESSON.name)
-    edit(ours / LESSON.name, "Corrected.")
-    os.utime(ours / LESSON.name, (0, 0))  # by a clock that was set back
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-    assert not (theirs / student.NOTICE).exists()
-
-
-@pytest.mark.parametrize("tags", [False, True])
-def test_other_outputs_or_tags_reach_a_copy_that_was_not_touched(
-    handed_out: tuple[Path, Path], tags: bool
-) -> None:
-    ours, theirs = handed_out
-    notebook = json.loads((ours / LESSON.name).read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        if tags:
-            cell["metadata"]["tags"] = ["hide-output"]
-        elif cell["cell_type"] == "code":
-            cell["outputs"] = []
-    (ours / LESSON.name).write_text(json.dumps(notebook), encoding="utf-8")
-    lay_out(theirs)
-    assert (theirs / LESSON.name).read_bytes() == (ours / LESSON.name).read_bytes()
-
-
-def test_a_correction_that_was_withdrawn_is_no_longer_offered(handed_out: tuple[Path, Path]) -> None:
-    ours, theirs = handed_out
-    before = (ours / LESSON.name).read_bytes()
-    edit(theirs / LESSON.name, "Mine.")
-    edit(ours / LESSON.name, "Corrected.")
-    lay_out(theirs)
-    (ours / LESSON.name).write_bytes(before)
-    lay_out(theirs)
-    assert not (theirs / student.NEWER / LESSON.name).exists()
-    assert not (theirs / student.NOTICE).exists()
-
-
-@pytest.mark.parametrize("name", [LESSON.name, student.NEWER, student.NOTICE, student.RECORD])
-def test_a_server_starts_although_a_file_cannot_be_written(
-    handed_out: tuple[Path, Path], capsys: pytest.CaptureFixture, name: str
-) -> None:
-    ours, theirs = handed_out
-    other = "01_convolution.ipynb"
-    edit(theirs / "02_entanglement.ipynb", "Mine.")
-    if name == student.NEWER:
-        (theirs / name).write_text("a file of the student's", encoding="utf-8")
-    else:
-        (theirs / name).unlink(missing_ok=True)
-        (theirs / name).mkdir()
-    for changed in (LESSON.name, other, "02_entanglement.ipynb"):
-        edit(ours / changed, "Corrected.")
-    lay_out(theirs)
-    if name != student.RECORD:  # without it every copy might have been edited
-        assert (theirs / other).read_bytes() == (ours / other).read_bytes()
-    assert capsys.readouterr().err
-
-
-def test_hidden_files_are_not_handed_out_and_the_picture_need_not_be_there(
-    handed_out: tuple[Path, Path],
-) -> None:
-    ours, theirs = handed_out
-    (ours / "._03_squeeze.ipynb").write_bytes(b"as macOS leaves it")
-    (ours / "colab.svg").unlink()
-    lay_out(theirs)
-    assert not (theirs / "._03_squeeze.ipynb").exists()

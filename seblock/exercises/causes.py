@@ -85,8 +85,8 @@ CAUSES = {
     # kinds of values
     r"operand type\(s\) for \^": "`^` is no power in Python: that is `**`.",
     r"Expected index .* to be no larger":
-        "In `scatter` the index may not be larger than what it writes, nor than what it writes to, but along "
-        "the axis that is named. Is that the right one?",
+        "In `scatter` the index may not be larger than what it writes, nor than what it writes to, except "
+        "along the axis that is named. Is that the right one?",
     r"operand type\(s\) for @|at least 1D|[01]D and 0D|2D and 0D":
         "`@` multiplies matrices; numbers take `*`.",
     r"appears multiple times in the list of dims|repeated axis|duplicate dims": "One axis is named twice.",

@@ -264,7 +264,7 @@ def broken(rules: Rules, answer: Callable[..., Any], names: Sequence[str], case:
             return f"in which {sealed} is not transposed"
         if name not in (*rules.required, *_LOOKING):
             needed = rules.required[0]
-            return f"in which nothing but `{SPOKEN.get(needed, needed)}` is given {sealed}"
+            return f"in which {sealed} goes into nothing but `{SPOKEN.get(needed, needed)}`"
     if rules.required and not seen.all & set(rules.required):
         return f"with `{SPOKEN.get(rules.required[0], rules.required[0])}`"
     return ""

@@ -230,5 +230,8 @@ def _counted(evidence: "Evidence", g: Tensor, w: Tensor) -> str:
     off = [k for k in range(w.ndim) if g.shape[k] != w.shape[k]]
     names = [f"dimension {k}{_letter(evidence, k)}" for k in off]
     if len(off) == 1 and (size := _product(evidence, off[0])):
-        return f"{_upper(names[0])} has {size} numbers. What should be gone of that, or is it a wrong window?"
+        return (
+            f"{_upper(names[0])} has {size} numbers. "
+            "Which of these axes should be gone, or is the window wrong?"
+        )
     return f"{_upper(' and '.join(names))} {'has' if len(off) == 1 else 'have'} the wrong size."

@@ -49,7 +49,7 @@ check_gate_left = Exercise(
             lambda share: (1 + math.sqrt(1 - 4 * share)) / 2 if share <= 0.25 else math.nan,
         "The root is not halved: d² = 0.25 (1 - share), and the root of 0.25 is a half.":
             lambda share: 0.5 + math.sqrt(1 - share),
-        "The root is missing: 0.25 (1 - share) is d², the square of the way from 0.5.":
+        "The root is missing: 0.25 (1 - share) is d², the square of the distance from 0.5.":
             lambda share: 0.5 + (1 - share) / 4,
         "It grows with the share. The more of the slope is left, the nearer the gate is to one half.":
             lambda share: 0.5 + share / 4,
@@ -221,8 +221,8 @@ def _zero_between(result: Any, w: Tensor, z: Tensor, k: int) -> str:
         )
     above, below = (number(float(sums[i])) for i in (k - 1, k))
     return (
-        f"{text} The bias has to bring the sums of {k} of them, from {above} up above zero, and leave the "
-        f"next one, {below}, below."
+        f"{text} Sum number {k} from above, {above}, has to come above zero, and the next one, {below}, has "
+        f"to stay below."
     )
 
 
@@ -241,10 +241,10 @@ check_waking_bias = Exercise(
         *[_close(2), _equal(2)],
     ],
     view=_woken,
-    kinds={"no two sums are equal": lambda w, z, k: len((z @ w).unique()) == len(z)},
     reason=_zero_between,
     hint="It returns one number.",
     kinds={
+        "no two sums are equal": lambda w, z, k: len((z @ w).unique()) == len(z),
         "k is 0": lambda w, z, k: k == 0,
         "k is N, all images": lambda w, z, k: k == len(z),
         "k is 0 or N": lambda w, z, k: k in (0, len(z)),

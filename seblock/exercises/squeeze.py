@@ -75,9 +75,9 @@ check_new_z = Exercise(
         },
         "out": {
             "The old values go out whole. They had only a share in the mean.": lambda z, share, old: old,
-            "The old values are divided by 1 - share on their way out. They had `share` of the mean.":
+            "The old values are divided by 1 - share on their way out. They made up share · old of z.":
                 lambda z, share, old: share * old / (1 - share),
-            "The old values are divided by the share on their way out. They had share · old of the mean.":
+            "The old values are divided by the share on their way out. They made up share · old of z.":
                 lambda z, share, old: old / share,
         },
         "comes": {

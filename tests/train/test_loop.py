@@ -157,3 +157,15 @@ def test_images_are_shrunk_after_they_were_shifted_and_mirrored(side):
         assert smaller.shape == (8, 3, side, side)
         assert smaller.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(smaller, F.adaptive_avg_pool2d(x, side), rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_shifted_down_and_right_as_drawn_and_what_comes_in_is_black():
+    from seblock import cifar10
+    from seblock.train.loop import PADDING, take_batch
+
+    images = cifar10.Images(torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8), torch.tensor([3, 5]))
+    x, y = take_batch(images, torch.tensor([[1], [PADDING - 2], [PADDING + 3], [0]]))
+    shifted = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    shifted[0, :, 2:, :-3] = images.x[1, :, :-2, 3:]
+    torch.testing.assert_close(x, cifar10.normalise(shifted), check_stride=False)
+    assert y.tolist() == [5]
