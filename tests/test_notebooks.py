@@ -729,6 +729,7 @@ def test_the_setup_cell_says_in_a_sentence_what_is_missing_or_fetches_it(
     found = importlib.util.find_spec("seblock")
     asked: list[str] = []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if there or asked else None)
+    monkeypatch.setitem(sys.modules, "seblock", seblock)  # the cell imports it anew
 
     class Shell:
         def run_line_magic(self, name: str, line: str) -> None:
