@@ -2,8 +2,10 @@
 
 One table. "to peer": the time as a share of the fastest eager peer's; "from", "up to": where the noise of
 this run leaves that share; "to floor": the time as a multiple of what `copy_` takes for the bytes that
-must move; "new MB": memory that the system had to clear for a call, on average. `clone` is a copy to
-memory of its own. A line for each of our blocks in each layout sums up. With `--neighbours 2` two other
+must move; "new MB": memory that the system had to clear for a call, on average. "even": the calls after
+which the program had as much memory as before them, to 1 MB, with their median and share. A call that takes
+memory and leaves it to a later one to give back makes that one pay, whichever block it is. `clone` is a copy
+to memory of its own. A line for each of our blocks in each layout sums up. With `--neighbours 2` two other
 programs that use PyTorch keep the cores busy while the times are taken.
 """
 
@@ -26,7 +28,9 @@ from benchmarks.measure import (
     interleave,
     peak_memory,
     report,
+    resident_memory,
     seconds,
+    text,
 )
 from benchmarks.neighbours import neighbours
 
@@ -35,6 +39,8 @@ SMALL = [(128, 64, 8, 8), (128, 32, 16, 16), (128, 16, 32, 32), (32, 2048, 7, 7)
 """(N, C, H, W) behind the stages of SE-ResNet-20 and SE-ResNet-50, and behind the latter's stem."""
 MORE_ROUNDS = 4
 """As many times the rounds for the small shapes, whose calls are short and so the noisier."""
+FEW = 3
+"""With fewer even calls there is no median of them."""
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -70,15 +76,17 @@ def table(
     calls["copy", "copy_"] = partial(copy.copy_, u.detach())
     calls["copy", "clone"] = u.detach().clone
 
-    def time(call: Callable[[], object]) -> tuple[float, int]:
-        before = fresh_memory()
-        return seconds(call, to["device"]), fresh_memory() - before
+    def time(call: Callable[[], object]) -> tuple[float, int, bool]:
+        fresh, resident = fresh_memory(), resident_memory()
+        took = seconds(call, to["device"])
+        return took, fresh_memory() - fresh, abs(resident_memory() - resident) < 1e6
 
     timed = {name: partial(time, call) for name, call in calls.items()}
     interleave(timed, rounds=3)  # compiles, and lets the allocator settle
     with neighbours(busy):
         returned = interleave(timed, rounds)
-    measured = {name: [took for took, _ in pairs] for name, pairs in returned.items()}
+    measured = {name: [took for took, _, _ in all_] for name, all_ in returned.items()}
+    evenly = {name: [took for took, _, even in all_ if even] for name, all_ in returned.items()}
     copied = median(measured["copy", "copy_"]) / (2 * u.nbytes)  # seconds a byte: u read, the copy written
 
     rows = []
@@ -86,23 +94,32 @@ def table(
         row = {"shape": "×".join(map(str, shape)), "layout": layout, "passes": passes, "block": name}
         row |= {"rounds": rounds, "ms": 1e3 * median(times)}
         row["MB"] = peak_memory(calls[passes, name], to["device"]) / 1e6
-        row["new MB"] = mean(new for _, new in returned[passes, name]) / 1e6
+        row["new MB"] = mean(new for _, new, _ in returned[passes, name]) / 1e6
         if passes in PASSES:
             fastest = min((measured[passes, peer] for peer in peers()), key=median)
             row |= compare(times, fastest, to="peer")
+            row["even"] = len(evenly[passes, name])
+            rivals = [evenly[passes, peer] for peer in peers() if len(evenly[passes, peer]) >= FEW]
+            if rivals and row["even"] >= FEW:
+                row["even ms"] = 1e3 * median(evenly[passes, name])
+                row |= compare(evenly[passes, name], min(rivals, key=median), to="peer", of="even ")
             row["to floor"] = median(times) / (copied * bytes_moved(shape, passes, u.itemsize))
         rows.append(row)
     return rows
 
 
 def summary(rows: list[Row]) -> str:
-    """Our blocks' shares of the fastest eager peer's time, forward + backward on the judged shapes."""
+    """Our blocks' shares of the fastest eager peer's time, forward + backward on the judged shapes.
+
+    Behind each, in brackets, its share in the even calls alone.
+    """
     judged = ["×".join(map(str, shape)) for shape in JUDGED]
     kept = [row for row in rows if row["passes"] == "forward + backward" and row["shape"] in judged]
     lines = [f"Of the fastest eager peer's time, forward + backward on {', '.join(judged)}:"]
     for block, layout in product(ours(), LAYOUTS):
-        shares = [row["to peer"] for row in kept if (row["block"], row["layout"]) == (block, layout)]
-        lines.append(f"{block}, {layout}: " + ", ".join(f"{share:.2f}" for share in shares))
+        found = [row for row in kept if (row["block"], row["layout"]) == (block, layout)]
+        shares = [f"{row['to peer']:.2f} ({text(row.get('even to peer'))})" for row in found]
+        lines.append(f"{block}, {layout}: " + ", ".join(shares))
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 
 RESULTS = Path(__file__).with_name("results")
 K = TypeVar("K", bound=Hashable)
@@ -68,6 +69,12 @@ def fresh_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt * resource.getpagesize()
 
 
+def resident_memory() -> int:
+    """Bytes of memory that this program has at the moment."""
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
 def peak_memory(call: Callable[[], object], device: str = "cpu") -> int:
     """Bytes allocated during the call at its worst moment, beyond what was there before."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of its start and its end
@@ -95,17 +102,25 @@ def bytes_moved(shape: Sequence[int], passes: str, itemsize: int = 4) -> int:
 
 
 def interval(times: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """Where the ratio of both medians lies 95 times in 100, by drawing the same rounds anew (bootstrap)."""
-    chosen = np.random.default_rng(0).integers(len(times), size=(2000, len(times)))
-    ratios = np.median(np.array(times)[chosen], axis=1) / np.median(np.array(others)[chosen], axis=1)
+    """Where the ratio of both medians lies 95 times in 100, by drawing the rounds anew (bootstrap).
+
+    As many of both are taken to be of the same rounds, which are drawn together.
+    """
+    draws = np.random.default_rng(0)
+    chosen = draws.integers(len(times), size=(2000, len(times)))
+    of_others = chosen if len(times) == len(others) else draws.integers(len(others), size=(2000, len(others)))
+    ratios = np.median(np.array(times)[chosen], axis=1) / np.median(np.array(others)[of_others], axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)
 
 
-def compare(times: Sequence[float], others: Sequence[float], to: str) -> Row:
-    """Cells of a row: the ratio of the medians, and the interval that the rounds' noise leaves it."""
+def compare(times: Sequence[float], others: Sequence[float], to: str, of: str = "") -> Row:
+    """Cells of a row: the ratio of the medians, and the interval that the rounds' noise leaves it.
+
+    of: what their columns begin with.
+    """
     low, high = interval(times, others)
-    return {f"to {to}": median(times) / median(others), "from": low, "up to": high}
+    return {f"{of}to {to}": median(times) / median(others), f"{of}from": low, f"{of}up to": high}
 
 
 def facts() -> Row:

@@ -117,6 +117,9 @@ def test_fresh_memory_is_what_is_touched_for_the_first_time():
     second = measure.fresh_memory()
     assert first - before == pytest.approx(size, rel=0.05)
     assert second - first < size / 20
+    with_it = measure.resident_memory()
+    del kept
+    assert with_it - measure.resident_memory() == pytest.approx(size, rel=0.05)
 
 
 def test_the_interval_holds_the_ratio_and_narrows_with_less_noise():
@@ -127,6 +130,7 @@ def test_the_interval_holds_the_ratio_and_narrows_with_less_noise():
     row = measure.compare([4.0, 1.0, 2.0], [4.0, 4.0, 1.0], to="peer")
     assert row["to peer"] == 0.5
     assert row["from"] <= 0.5 <= row["up to"]
+    assert measure.interval([2.0] * 5, [1.0] * 3) == (2, 2)
 
 
 def test_a_table_is_printed_and_written_with_the_machines_facts(results, capsys):
@@ -154,7 +158,20 @@ def test_the_blocks_table_has_every_pass_of_every_block_and_the_copies(two_peers
     assert all(row["MB"] >= 2 * 32 * 36 * 4 / 1e6 for row in rows if row["block"] != "copy_")
     monkeypatch.setattr(block, "JUDGED", [(2, 32, 6, 6)])
     share = next(r["to peer"] for r in rows if (r["block"], r["passes"]) == ("SELayer", "forward + backward"))
-    assert f"SELayer, channels_last: {share:.2f}" in block.summary(rows)
+    assert f"SELayer, channels_last: {share:.2f} (" in block.summary(rows)
+
+
+def test_even_calls_are_those_that_leave_the_memory_as_it_was(two_peers, monkeypatch):
+    resident = iter(range(10**6))
+    monkeypatch.setattr(block, "resident_memory", lambda: next(resident) * 2_000_000)
+    (row, *_) = block.table((2, 32, 6, 6), "NCHW", 4, False, device="cpu", dtype=torch.float32)
+    assert row["even"] == 0
+    assert "even to peer" not in row
+    monkeypatch.setattr(block, "resident_memory", lambda: next(resident) // 2 * 2_000_000)
+    rows = block.table((2, 32, 6, 6), "NCHW", 4, False, device="cpu", dtype=torch.float32)
+    timed = [row for row in rows if row["passes"] in block.PASSES]
+    assert [row["even"] for row in timed] == [4] * len(timed)
+    assert all(row["even to peer"] == pytest.approx(row["to peer"]) for row in timed)
 
 
 def test_the_large_shapes_are_judged_and_the_others_take_more_rounds(two_peers, results, monkeypatch):
