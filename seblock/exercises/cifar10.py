@@ -109,7 +109,8 @@ check_difference = Exercise(
                 lambda a, b: a.std() / len(a) ** 0.5 + b.std() / len(b) ** 0.5,
             "The standard deviations are added. Variances, each divided by its number of runs, add up.":
                 lambda a, b: a.std() + b.std(),
-            "It is the standard error of one network alone.": lambda a, b: b.std() / len(b) ** 0.5,
+            "It is the standard error with SE alone. Both networks vary.":
+                lambda a, b: b.std() / len(b) ** 0.5,
             "It is the standard error of plain alone. Both networks vary.":
                 lambda a, b: a.std() / len(a) ** 0.5,
             "The standard deviations are divided by n, not by its root.":
