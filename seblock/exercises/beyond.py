@@ -167,7 +167,7 @@ check_dearer_from = Exercise(
             lambda height, width, r: r * height * width / 2,
         "It is divided by 4. SE has two matrices, so 2 · C · C / r is more than C · H · W.":
             lambda height, width, r: r * height * width // 4 + 1,
-        "The factor 2 is missing: SE has two matrices. Even with one, both would cost the same at that number.":
+        "The factor 2 is missing: SE has two matrices. With one, both would cost the same at that number.":
             lambda height, width, r: r * height * width,
         "The factor 2 is missing: SE has two matrices, so half as many channels do.":
             lambda height, width, r: r * height * width + 1,

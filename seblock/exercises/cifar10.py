@@ -396,9 +396,9 @@ check_seeds_needed = Exercise(
             lambda half, spread: _first(lambda n: _half(n, spread, 1.96) <= half),
         "2 stands in for t. With few seeds t is larger: it goes by n - 1.":
             lambda half, spread: _first(lambda n: _half(n, spread, 2.0) <= half),
-        "1.96 is for a spread that is known for sure. With few seeds t is larger. Two pairs are the least.":
+        "With few seeds t is larger than 1.96, and two pairs are the least.":
             lambda half, spread: math.ceil((1.96 * spread / half) ** 2),
-        "2 stands in for t. With few seeds t is larger: it goes by n - 1. Two pairs are the least.":
+        "With few seeds t is larger than 2, and two pairs are the least.":
             lambda half, spread: math.ceil((2 * spread / half) ** 2),
         "t goes by n - 1, the degrees of freedom, not by n.":
             lambda half, spread: _first(lambda n: _t(n) * spread / math.sqrt(n) <= half),
