@@ -167,9 +167,9 @@ check_dearer_from = Exercise(
             lambda height, width, r: r * height * width / 2,
         "It is divided by 4. SE has two matrices, so 2 · C · C / r is more than C · H · W.":
             lambda height, width, r: r * height * width // 4 + 1,
-        "The factor 2 is missing: SE has two matrices. And at that number one side is just as dear.":
+        "The factor 2 is missing: SE has two matrices. With one, both would cost the same at that number.":
             lambda height, width, r: r * height * width,
-        "The factor 2 is missing: SE has two matrices.":
+        "The factor 2 is missing: SE has two matrices, so half as many channels do.":
             lambda height, width, r: r * height * width + 1,
         "The factor 2 is on the wrong side: SE has two matrices, so it needs fewer channels.":
             lambda height, width, r: 2 * r * height * width + 1,

@@ -109,7 +109,8 @@ check_difference = Exercise(
                 lambda a, b: a.std() / len(a) ** 0.5 + b.std() / len(b) ** 0.5,
             "The standard deviations are added. Variances, each divided by its number of runs, add up.":
                 lambda a, b: a.std() + b.std(),
-            "It is the standard error of one network alone.": lambda a, b: b.std() / len(b) ** 0.5,
+            "It is the standard error with SE alone. Both networks vary.":
+                lambda a, b: b.std() / len(b) ** 0.5,
             "It is the standard error of plain alone. Both networks vary.":
                 lambda a, b: a.std() / len(a) ** 0.5,
             "The standard deviations are divided by n, not by its root.":
@@ -395,9 +396,9 @@ check_seeds_needed = Exercise(
             lambda half, spread: _first(lambda n: _half(n, spread, 1.96) <= half),
         "2 stands in for t. With few seeds t is larger: it goes by n - 1.":
             lambda half, spread: _first(lambda n: _half(n, spread, 2.0) <= half),
-        "1.96 is for a spread that is known for sure. With few seeds t is larger. Two pairs are the least.":
+        "With few seeds t is larger than 1.96, and two pairs are the least.":
             lambda half, spread: math.ceil((1.96 * spread / half) ** 2),
-        "2 stands in for t. With few seeds t is larger: it goes by n - 1. Two pairs are the least.":
+        "With few seeds t is larger than 2, and two pairs are the least.":
             lambda half, spread: math.ceil((2 * spread / half) ** 2),
         "t goes by n - 1, the degrees of freedom, not by n.":
             lambda half, spread: _first(lambda n: _t(n) * spread / math.sqrt(n) <= half),

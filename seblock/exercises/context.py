@@ -117,11 +117,11 @@ check_means_by_cue = Exercise(
             "There is a row for each image, not for each cue.": lambda rows, s, cue: torch.stack(rows)[cue],
             "The means are rounded to 0 or 1. A gate may be half open.":
                 lambda rows, s, cue: torch.stack(rows).round(),
-            "The rows are divided by the number of all images. Divide by how many have this cue.":
+            "The rows are divided by the number of all images. A mean has been divided already.":
                 lambda rows, s, cue: torch.stack(rows) / len(s),
-            "Both rows are divided by how many images have cue 1. Divide by how many have this cue.":
+            "Both rows are divided by how many images have cue 1. A mean has been divided already.":
                 lambda rows, s, cue: torch.stack(rows) / cue.sum(),
-            "Both rows are divided by how many images have cue 0. Divide by how many have this cue.":
+            "Both rows are divided by how many images have cue 0. A mean has been divided already.":
                 lambda rows, s, cue: torch.stack(rows) / (1 - cue).sum(),
         },
     },

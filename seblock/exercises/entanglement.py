@@ -68,7 +68,7 @@ check_changed_rows = Exercise(
             "That is the patch itself. The rows around it have it in their windows.": lambda n: 0,
         },
         "up": {
-            "The photo ends: there is no row below 0.": lambda first, n, rows: first - n,
+            "The photo ends: there is no row before row 0.": lambda first, n, rows: first - n,
             "The first row of a photo is row 0, not 1.": lambda first, n, rows: max(1, first - n),
             "Only downwards: the rows above the patch see it too.": lambda first, n, rows: first,
             "abs makes of row -2 row 2. There is no row above row 0.":
@@ -96,7 +96,7 @@ check_changed_rows = Exercise(
         },
     },
     mistakes={
-        "The photo ends: no row below 0, and none after the last one, rows - 1.":
+        "The photo ends: no row before row 0, and none after the last one, rows - 1.":
             lambda first, last, layers, rows: (first - layers, last + layers),
         "The two are exchanged: the first row, then the last one.":
             lambda first, last, layers, rows: changed_rows(first, last, layers, rows)[::-1],
@@ -162,7 +162,7 @@ check_dusk_filters = Exercise(
         "Red and blue are exchanged. Dusk takes red away, so the red slice has to be stronger.":
             lambda v, t: _by_channel(v, 1 / (1 + t), 1, 1 / (1 - t)),
         "The factors went to the filters, dimension 0. They belong to the channels that come in.":
-            lambda v, t: v / torch.tensor([1 - t, 1, 1 + t]).repeat(len(v))[: len(v), None, None, None],
+            lambda v, t: v / torch.tensor([1 - t, 1, 1 + t])[:, None, None, None] if len(v) == 3 else v[:0],
         "Filters 0 and 2 have changed, along dimension 0. It is slices 0 and 2 of every filter, dimension 1.":
             lambda v, t: torch.stack([v[0] / (1 - t), v[1], v[2] / (1 + t), *v[3:]]),
         "1 + t does not undo 1 - t: 0.6 times 1.4 is 0.84. Divide by the factor itself.":
