@@ -196,7 +196,7 @@ check_paired_interval = Exercise(
                 lambda c: c.std(correction=0),
             "The variance stands where the standard deviation should be. A root is missing.":
                 lambda c: c.var(),
-            "It is the root of the standard deviation.": lambda c: c.std().sqrt(),
+            "The root of the standard deviation is taken, which is a root already.": lambda c: c.std().sqrt(),
         },
         "root": {
             "It is the spread between lines, not of their mean: divide by the root of how many there are.":
