@@ -61,7 +61,8 @@ check_block = Exercise(
             "The gate weighs what enters the branch too, as in PRE. It should weigh only what leaves it.":
                 lambda x, gate: gate(x),
             "There is a ReLU before the branch. x goes in as it is.": lambda x, gate: F.relu(x),
-            "The gate and a ReLU come before the branch. x goes in as it is.": lambda x, gate: F.relu(gate(x)),
+            "The gate and a ReLU come before the branch. x goes in as it is.":
+                lambda x, gate: F.relu(gate(x)),
         },
         "between":
             {"There is a ReLU between branch and gate. The one ReLU comes after the addition.": F.relu},

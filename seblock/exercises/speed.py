@@ -57,7 +57,7 @@ check_step_left = Exercise(
             lambda part, share: part * share,
         "That is how much is saved. The step takes what is left of 1.":
             lambda part, share: part * (1 - share),
-        "That is what is left of the block, and not of the whole step. Only `part` of it belongs to the block.":
+        "That is what is left of the block, not of the step. Only `part` of the step belongs to the block.":
             lambda part, share: share,
         "That is `part`, what the block took before. The rest has to be added, and the block shortened.":
             lambda part, share: part,

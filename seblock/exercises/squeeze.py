@@ -112,7 +112,7 @@ check_new_z = Exercise(
             lambda z, share, old, new: z + (new - old) / share,
         "The change has lost its sign. Where the new values are smaller, the mean falls.":
             lambda z, share, old, new: z + share * abs(new - old),
-        "The change is multiplied by 1 - share, what did not change. It is the share that changed.":
+        "The change is multiplied by 1 - share, the part that stays. Multiply it by the share.":
             lambda z, share, old, new: z + (1 - share) * (new - old),
     },
 )  # fmt: skip
@@ -322,7 +322,8 @@ check_masked_squeeze = Exercise(
                 lambda z, u, mask: z / u[0, 0].numel() / _count(mask),
             "It is divided by H × W and multiplied by the share that is valid. Divide by the share instead.":
                 lambda z, u, mask: z / u[0, 0].numel() * mask.mean((2, 3)),
-            "It is divided by H × W and multiplied by the number of valid positions. Divide by the latter alone.":
+            "It is divided by H × W and multiplied by the number of valid positions. Divide by that "
+            "number alone.":
                 lambda z, u, mask: z / u[0, 0].numel() * _count(mask),
         },
         "after": {

@@ -38,7 +38,7 @@ check_bet = Exercise(
             lambda p: (1.0, 0.0) if p > 0.5 else (0.0, 1.0) if p < 0.5 else (0.5, 0.5),
         "The two are exchanged: p is how often digit 1 is wanted.":
             lambda p: (1 - p, p),
-        "The chances are squared, so both shades are too pale. Set the derivative of the price to zero once more.":
+        "The chances are squared, so both shades are too pale. Set the price's derivative to zero once more.":
             lambda p: (p**2, (1 - p) ** 2),
         "The chances are squared, then made to add up to 1. It is the price that is squared, not the bet.":
             lambda p: (p**2 / (p**2 + (1 - p) ** 2), (1 - p) ** 2 / (p**2 + (1 - p) ** 2)),
