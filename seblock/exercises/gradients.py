@@ -148,11 +148,11 @@ check_grad_from_output = Exercise(
     cases=[_pass(2, 8, 5, 3), _pass(3, 4, 1, 2), _pass(1, 6, 4, 4)],
     right="x̃ already holds one s of s (1 - s). So the block could forget u and still learn.",
     mistakes={
-        "Multiply position by position first, then add up.":
+        "The sums are multiplied. Multiply position by position first, then add up.":
             lambda g, x_tilde, s: g.sum(dim=(2, 3)) * x_tilde.sum(dim=(2, 3)) * (1 - s),
         "The means are multiplied. Multiply position by position first, then add up.":
             lambda g, x_tilde, s: g.mean(dim=(2, 3)) * x_tilde.mean(dim=(2, 3)) * (1 - s),
-        "s is taken off. The sigmoid's slope multiplies: by 1 - s.":
+        "s is taken off. 1 - s multiplies: it is what is left of s (1 - s).":
             lambda g, x_tilde, s: (g * x_tilde).sum(dim=(2, 3)) - s,
     },
 )  # fmt: skip

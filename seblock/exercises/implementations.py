@@ -122,7 +122,7 @@ check_parameters = Exercise(
         "2 · C · C // r is rounded too late: the hidden width, C // r, is rounded down first.":
             lambda channel, reduction, bias: 2 * channel * channel // reduction
             + bias * (channel // reduction + channel),
-        "C · C // r is rounded too late: the hidden width, C // r, is rounded down first.":
+        "C · C // r is rounded too late, and then doubled: the hidden width, C // r, is rounded down first.":
             lambda channel, reduction, bias: 2 * (channel * channel // reduction)
             + bias * (channel // reduction + channel),
     },

@@ -269,7 +269,7 @@ check_fold_all = Exercise(
         },
         "filters": {
             "The filters are as they were. What multiplies u goes into them.": lambda w, f, s, beta: w,
-            "The mean's gate is right, but the filters are multiplied by the gate alone.":
+            "The filters are multiplied by the gate alone. All that multiplies u goes into them.":
                 lambda w, f, s, beta: w * s,
             "The gate is in the filters twice.": lambda w, f, s, beta: w * f * s,
             "β is added to the filters. It does not depend on u, so it belongs to the bias.":

@@ -140,7 +140,7 @@ check_rescale = Exercise(
                 lambda s: s[:, None, :, None],
             "The gates run along the columns, dimension 3. They belong to the channels, dimension 1.":
                 lambda s: s[:, None, None, :],
-            "The gates meet channels and columns: s[..., None] puts its images on the channels' axis.":
+            "The gates meet channels and rows: s[..., None] puts its images on the channels' axis.":
                 lambda s: s[:, :, None],
             "The gates meet channels and columns, dimensions 1 and 3. They belong to dimensions 0 and 1.":
                 lambda s: s[None, :, None, :],
@@ -149,7 +149,7 @@ check_rescale = Exercise(
             "The gates meet images and columns with the wrong axes. They belong to dimensions 0 and 1.":
                 lambda s: s.T[:, None, None, :],
             "s is transposed: images and channels have changed places.": lambda s: s.T[:, :, None, None],
-            "The gates are spread over H and W in memory order. Each belongs to one whole map.":
+            "s.T meets the last two dimensions, H and W. Each gate belongs to one whole map.":
                 lambda s: s.T,
         },
         "join": {

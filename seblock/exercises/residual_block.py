@@ -58,10 +58,11 @@ check_block = Exercise(
     variant=_block,
     slips={
         "enters": {
-            "The gate weighs what enters the branch, as in PRE. It should weigh what leaves it.":
+            "The gate weighs what enters the branch too, as in PRE. It should weigh only what leaves it.":
                 lambda x, gate: gate(x),
             "There is a ReLU before the branch. x goes in as it is.": lambda x, gate: F.relu(x),
-            "The gate and a ReLU come before the branch.": lambda x, gate: F.relu(gate(x)),
+            "The gate and a ReLU come before the branch. x goes in as it is.":
+                lambda x, gate: F.relu(gate(x)),
         },
         "between":
             {"There is a ReLU between branch and gate. The one ReLU comes after the addition.": F.relu},
@@ -84,7 +85,7 @@ check_block = Exercise(
         },
         "shortcut": {
             "The shortcut is missing: x has to be added.": lambda x, gate: 0 * x,
-            "The gate sits on the shortcut, as in Identity. x passes untouched.": lambda x, gate: gate(x),
+            "The gate sits on the shortcut too, as in Identity. x passes untouched.": lambda x, gate: gate(x),
             "There is a ReLU on the shortcut. x passes untouched.": lambda x, gate: F.relu(x),
             "The shortcut is added twice.": lambda x, gate: 2 * x,
         },
@@ -99,9 +100,9 @@ check_block = Exercise(
         },
         "after": {
             "The ReLU after the addition is missing.": lambda t, gate: t,
-            "The gate comes after the addition. In the standard place it comes before.":
+            "The gate comes after the addition too. In the standard place it comes only before.":
                 lambda t, gate: F.relu(gate(t)),
-            "The gate comes after the addition and its ReLU. In the standard place it comes before.":
+            "The gate comes after the addition and its ReLU too. In the standard place it comes only before.":
                 lambda t, gate: gate(F.relu(t)),
             "There is a sigmoid at the end. The task asks for a ReLU.": lambda t, gate: t.sigmoid(),
             "There is a tanh at the end. The task asks for a ReLU.": lambda t, gate: t.tanh(),
@@ -325,7 +326,7 @@ check_most_blocks = Exercise(
             lambda stages, reduction, budget: most_blocks(stages, reduction, budget - 1),
         "That is what all blocks cost, in weights. The task asks how many blocks the budget pays for.":
             lambda stages, reduction, budget: sum(2 * n * c * c // reduction for n, c in stages),
-        "That is what all blocks cost on average. Take the cheap ones first.":
+        "Each block is bought at the average price of all. Take the cheap ones first.":
             lambda stages, reduction, budget: min(
                 sum(n for n, _ in stages),
                 budget * sum(n for n, _ in stages) // sum(2 * n * c * c // reduction for n, c in stages)),

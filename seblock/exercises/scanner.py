@@ -64,7 +64,7 @@ check_exposure = Exercise(
             lambda spread, wanted: (spread <= wanted).float(),
         "All maps get the gate of the strongest one. Each has a spread of its own.":
             lambda spread, wanted: (wanted / spread.max()).expand_as(spread),
-        "A spread below 1 is cut off here. It is the gate that is 1 at most: clamp the quotient.":
+        "A spread below 1 is raised to 1 here. It is the gate that is 1 at most: clamp the quotient.":
             lambda spread, wanted: wanted / spread.clamp(min=1),
         "The spread is taken off. A gate multiplies: gate times spread should be what is wanted.":
             lambda spread, wanted: (1 - (spread - wanted)).clamp(0, 1),
@@ -196,7 +196,7 @@ check_paired_interval = Exercise(
                 lambda c: c.std(correction=0),
             "The variance stands where the standard deviation should be. A root is missing.":
                 lambda c: c.var(),
-            "It is the root of the standard deviation.": lambda c: c.std().sqrt(),
+            "The root of the standard deviation is taken, which is a root already.": lambda c: c.std().sqrt(),
         },
         "root": {
             "It is the spread between lines, not of their mean: divide by the root of how many there are.":

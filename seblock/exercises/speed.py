@@ -57,7 +57,7 @@ check_step_left = Exercise(
             lambda part, share: part * share,
         "That is how much is saved. The step takes what is left of 1.":
             lambda part, share: part * (1 - share),
-        "The block's share is taken off the whole step. Only `part` of the step belongs to the block.":
+        "That is what is left of the block, not of the step. Only `part` of the step belongs to the block.":
             lambda part, share: share,
         "That is `part`, what the block took before. The rest has to be added, and the block shortened.":
             lambda part, share: part,
@@ -94,7 +94,7 @@ check_step_left = Exercise(
             lambda part, share: (1 - part) / (1 - part + part * share),
         "It is in per cent. The task asks for a number from 0 to 1.":
             lambda part, share: 100 * (1 - part + part * share),
-        "Both savings are multiplied. The rest saves nothing: it is added as it is.":
+        "The rest is multiplied by 1 − share. It keeps its time, and the block's is added: part × share.":
             lambda part, share: (1 - part) * (1 - share),
     },
 )  # fmt: skip

@@ -94,7 +94,7 @@ check_new_z = Exercise(
     mistakes={
         "What was in the patch is still counted: it went out of the mean when the new values came in.":
             lambda z, share, old, new: z + share * new,
-        "That takes the old mean of the patch for that of the whole map. They may differ.":
+        "That takes z, the mean of the whole map, for the old mean of the patch. They may differ.":
             lambda z, share, old, new: (1 - share) * z + share * new,
         "The share is missing: only part of the map has changed.":
             lambda z, share, old, new: z + new - old,
@@ -112,7 +112,7 @@ check_new_z = Exercise(
             lambda z, share, old, new: z + (new - old) / share,
         "The change has lost its sign. Where the new values are smaller, the mean falls.":
             lambda z, share, old, new: z + share * abs(new - old),
-        "The other positions' mean is counted with the wrong share.":
+        "The change is multiplied by 1 - share, the part that stays. Multiply it by the share.":
             lambda z, share, old, new: z + (1 - share) * (new - old),
     },
 )  # fmt: skip
@@ -322,7 +322,8 @@ check_masked_squeeze = Exercise(
                 lambda z, u, mask: z / u[0, 0].numel() / _count(mask),
             "It is divided by H × W and multiplied by the share that is valid. Divide by the share instead.":
                 lambda z, u, mask: z / u[0, 0].numel() * mask.mean((2, 3)),
-            "It is divided by H × W and multiplied by the number of valid positions.":
+            "It is divided by H × W and multiplied by the number of valid positions. Divide by that "
+            "number alone.":
                 lambda z, u, mask: z / u[0, 0].numel() * _count(mask),
         },
         "after": {
@@ -420,7 +421,7 @@ check_pair = Exercise(
         "All agree but the edges. They count only what gets lighter to the right, or downwards: mirroring "
         "changes them, and so do the rim and a cut.":
             _mirrored,
-        "The edges agree, the colours do not quite. The patches need the same colours and sizes in both.":
+        "The edges agree, the colours do not. The patches need the same colours and sizes in both.":
             _paler,
         "The means differ. Move something that stays whole, with the same surroundings, off the rim.":
             _wider,

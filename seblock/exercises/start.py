@@ -38,17 +38,17 @@ check_bet = Exercise(
             lambda p: (1.0, 0.0) if p > 0.5 else (0.0, 1.0) if p < 0.5 else (0.5, 0.5),
         "The two are exchanged: p is how often digit 1 is wanted.":
             lambda p: (1 - p, p),
-        "That leans too far: the chances are squared. Set the derivative of the price to zero once more.":
+        "The chances are squared, so both shades are too pale. Set the price's derivative to zero once more.":
             lambda p: (p**2, (1 - p) ** 2),
         "The chances are squared, then made to add up to 1. It is the price that is squared, not the bet.":
             lambda p: (p**2 / (p**2 + (1 - p) ** 2), (1 - p) ** 2 / (p**2 + (1 - p) ** 2)),
         "Digit 2 is painted as strongly as digit 1. It is wanted in the rest of the cases, 1 - p.":
             lambda p: (p, p),
-        "That is twice the price of the bet, 2 p (1 - p), for both digits. What is the bet?":
+        "That is the price of the bet, 2 p (1 - p), for both digits. What is the bet?":
             lambda p: (2 * p * (1 - p), 2 * p * (1 - p)),
         "It is half-way between the best bet and betting everything on digit 1.":
             lambda p: ((1 + p) / 2, (1 - p) / 2),
-        "That is the price of the bet, p (1 - p), not the bet.":
+        "That is what one digit's shade costs, p (1 - p), not the shade.":
             lambda p: (p * (1 - p), p * (1 - p)),
     },
 )  # fmt: skip
