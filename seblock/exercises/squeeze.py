@@ -348,6 +348,9 @@ check_masked_squeeze = Exercise(
             lambda u, mask: (u * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)),
         "It is one mean for everything. Each channel of each image keeps its own.":
             lambda u, mask: u[mask.expand_as(u) > 0].mean(),
+        "It is one number for everything, and it is too large by a factor C. Each channel of each image "
+        "keeps its own.":
+            lambda u, mask: (u * mask).sum() / mask.sum(),
     },
 )  # fmt: skip
 
