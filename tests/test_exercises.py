@@ -326,6 +326,7 @@ NAMED = [
     ("check_bet", lambda p: (0.5, 0.5), "even chances"),
     ("check_bet", lambda p: (round(p), 1 - round(p)), "bets everything"),
     ("check_layers", lambda side, patch, k: math.ceil((side - patch) / (k // 2)), "corner"),
+    ("check_lying_cue", lambda r: 1 - (r * (1 - r)) / 0.25 if r > 0.5 else 0.0, "mostly lies"),
     ("check_line", lambda left, right: 4 / 3 * abs(right.sum() - left.sum()), "sign is lost"),
     ("check_line", lambda left, right: sum(b - a for a, b in zip(left, right)), "4/3"),
     ("check_flag_filter", lambda: named_filters()[VERTICAL], "black and white"),
@@ -405,6 +406,7 @@ NOT_RIGHT = [
     ("check_back_through_max", lambda u, grad_z: (u == u.amax((2, 3), keepdim=True)).float()),
     ("check_paired_interval", lambda right, own: (right.mean() - own.mean(), (right - own).std())),
     ("check_bet", lambda p: (p**0.5, 1 - p**0.5)),
+    ("check_lying_cue", lambda r: (2 * r - 1) ** 4),
     ("check_layers", lambda side, patch, k: round((side - patch + 1) / (k // 2))),
     ("check_line", lambda left, right: 4 / 3 * (right - left)[0]),
     ("check_flag_filter", lambda: torch.zeros(3, 3)),
@@ -454,6 +456,7 @@ RIGHT = [
     ("check_move", lambda state: {
         n: w.double() for n, w in CHECKS["check_move"].solution(state).items()}),
     ("check_bet", lambda p: torch.tensor([p, 1 - p])),
+    ("check_lying_cue", lambda r: r * r - 2 * r * (1 - r) + (1 - r) ** 2),
     ("check_layers", lambda side, patch, k: next(n for n in range(99) if n * (k // 2) > side - patch)),
     ("check_line", lambda left, right: (right.sum() - left.sum()) / 0.75),
     ("check_flag_filter", lambda: torch.tensor([2.0, -1, -1])[:, None, None] * named_filters()[VERTICAL] * 3),

@@ -417,7 +417,7 @@ def test_a_notebook_has_three_to_five_exercises_of_rising_weight_and_a_project(p
     tasks = TASK.findall(text)
     headings = re.findall(r"^### .+$", text, re.MULTILINE)
     assert [int(number) for number, *_ in tasks] == list(range(1, len(headings))), headings
-    assert (2 if path.stem.startswith("00") else 3) <= len(tasks) <= 5
+    assert 3 <= len(tasks) <= 5
     weights = [weight.count("●") for _, _, weight, _ in tasks]
     assert weights == sorted(weights)
     assert weights[0] < weights[-1]

@@ -27,7 +27,7 @@ REASONS: dict[str, dict[str, str]] = {
         "2.0": "the licence's version",
         "3.11": "the oldest Python, as pyproject.toml has it",
         "20": "of 2 h 20 min, the sum of the first six notebooks' minutes",
-        "17": "of 2 h 17 min, the sum of the first six notebooks' exercises",
+        "27": "of 2 h 27 min, the sum of the first six notebooks' exercises",
     },
     "00_start_here.ipynb": {
         "2.251 %": "the abstract of arXiv 1709.01507",

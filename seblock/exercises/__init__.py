@@ -47,7 +47,7 @@ from seblock.exercises.residual_block import (
 from seblock.exercises.scanner import check_exposure, check_other_lines, check_paired_interval
 from seblock.exercises.speed import check_share_needed, check_step_left, check_term_passes
 from seblock.exercises.squeeze import check_masked_squeeze, check_new_z, check_pair, check_squeeze
-from seblock.exercises.start import check_bet, check_layers
+from seblock.exercises.start import check_bet, check_layers, check_lying_cue
 
 __all__ = [
     "check_along_one",
@@ -74,6 +74,7 @@ __all__ = [
     "check_harmed_photo",
     "check_layers",
     "check_line",
+    "check_lying_cue",
     "check_masked_squeeze",
     "check_means_by_cue",
     "check_most_blocks",

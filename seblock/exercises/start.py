@@ -128,3 +128,55 @@ check_layers = Exercise(
             lambda side, patch, k: -(-(side - patch + 1) // (2 * k)),
     },
 )  # fmt: skip
+
+
+def saved(r: float) -> float:
+    return (2 * r - 1) ** 2
+
+
+def _saved(result: Any, r: float) -> str:
+    """How the right number comes about."""
+    right = saved(r)
+    return (
+        f"For r = {r} you return {number(float(result), right)}, expected is {number(right, float(result))}. "
+        f"The best shades for what the cue says cost {number(r * (1 - r))} on average, a blind bet 0.25."
+    )
+
+
+check_lying_cue = Exercise(
+    solution=saved,
+    cases=[(0.75,), (0.9,), (0.5,), (1.0,), (0.0,), (0.2,), (0.4,)],
+    reason=_saved,
+    kinds={"the cue is right at least half of the time": lambda r: r >= 0.5},
+    right="A cue that always lies is worth as much as one that never does. One that is right in half of the "
+    "images is worth nothing.",
+    mistakes={
+        "That is what is left to pay, as a share of a blind bet's price. What is saved is the rest.":
+            lambda r: 4 * r * (1 - r),
+        "That is the price with the cue, r (1 - r). The question is what is saved of a blind bet's price.":
+            lambda r: r * (1 - r),
+        "That is what is saved of each pixel's price. Divide by that price, a quarter, to make it a share.":
+            lambda r: 0.25 - r * (1 - r),
+        "A blind bet does not cost 1. It paints a half where 0 or 1 is wanted: what is half a miss, squared?":
+            lambda r: 1 - r * (1 - r),
+        "A blind bet does not cost a half. It is off by a half, and the error is squared.":
+            lambda r: 1 - 2 * r * (1 - r),
+        "That is how much better than chance the cue is. Below a half it is negative, and yet a network can "
+        "learn to paint the other digit. And errors are squared.":
+            lambda r: 2 * r - 1,
+        "That is how far the cue is from chance. Errors are squared, so what is saved is less.":
+            lambda r: abs(2 * r - 1),
+        "That bets everything on the cue, which costs a full miss whenever it lies. There is a cheaper bet.":
+            lambda r: 4 * r - 3,
+        "That bets everything on the cue, or else is blind. Between the two there is a cheaper bet.":
+            lambda r: max(4 * r - 3, 0.0),
+        "Above a half it is right. A cue that mostly lies tells just as much: paint the other digit.":
+            lambda r: max(2 * r - 1, 0.0) ** 2,
+        "That is how often the cue is right. With r = 0.5 it says nothing, and nothing is saved.":
+            lambda r: r,
+        "That is how often the cue lies.":
+            lambda r: 1 - r,
+        "That is r squared. With r = 0.5 the cue says nothing, and nothing is saved.":
+            lambda r: r * r,
+    },
+)  # fmt: skip
