@@ -106,7 +106,7 @@ $(DOCS_STAMP): docs/requirements.txt $(STAMP)
 # MathJax draws the page's formulas, reveal.js turns slides, axe-core looks for what keeps people from reading it.
 NPM_STAMP := build/npm/installed-mathjax-4.1.3-axe-core-4.14.1-reveal.js-6.0.2
 $(NPM_STAMP):
-	npm install --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1 reveal.js@6.0.2
+	npm install --fetch-timeout=60000 --fetch-retries=4 --prefix build/npm --ignore-scripts --no-save --no-audit --no-fund mathjax@4.1.3 axe-core@4.14.1 reveal.js@6.0.2
 	@$(PYTHON) -c "open('$(NPM_STAMP)', 'w').close()"
 
 site: $(DOCS_STAMP) $(NPM_STAMP)
@@ -165,7 +165,7 @@ IN_HUB := .venv-hub/bin/python
 	$(call NEW_ENOUGH,$(HUB_PYTHON))
 	$(HUB_PYTHON) -m venv .venv-hub
 	$(IN_HUB) $(PIP) -r hub/requirements.txt
-	npm install --prefix .venv-hub/proxy --ignore-scripts --no-save --no-audit --no-fund configurable-http-proxy@5.2.0
+	npm install --fetch-timeout=60000 --fetch-retries=4 --prefix .venv-hub/proxy --ignore-scripts --no-save --no-audit --no-fund configurable-http-proxy@5.2.0
 	@$(IN_HUB) -c "open('.venv-hub/installed', 'w').close()"
 
 .venv-hub/installed-browser: integration/browser/requirements.txt .venv-hub/installed
