@@ -142,7 +142,7 @@ class Hub:
         return ended, said
 
     def ask(self, name: str, code: str, seconds: float = 30) -> str:
-        """What the code prints in that student's kernel; asked once more if one that starts again has lost it."""
+        """What the code prints in that student's kernel; asked again if one that starts anew has lost it."""
         self.tell(name, code)
         try:
             ended, said = self.answer(name, seconds)
