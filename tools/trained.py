@@ -329,6 +329,17 @@ WHERE = {name: Candidate(build, epochs=8) for name, build in BLIND_TO_BARS.items
 }
 
 
+def of_run(name: str, network: nn.Module, candidate: Candidate, seed: int) -> Row:
+    """What a row says of how its network was trained."""
+    return {
+        "network": name,
+        "parameters": cost.parameters(network),
+        "epochs": candidate.epochs,
+        "peak": candidate.peak,
+        "seed": seed,
+    }
+
+
 @torch.no_grad()
 def find_place(name: str, seed: int) -> Row:
     """Train one painter of the *where* puzzle; what it paints right of 1,000 test images, and its error."""
@@ -347,11 +358,7 @@ def find_place(name: str, seed: int) -> Row:
     if seed == 0 and name in ("SE", "CBAM's spatial part"):
         keep(network, WHERE_SHIPPED[name])
     return {
-        "network": name,
-        "parameters": cost.parameters(network),
-        "epochs": candidate.epochs,
-        "peak": candidate.peak,
-        "seed": seed,
+        **of_run(name, network, candidate, seed),
         "right": round(test.painted(output).float().mean().item(), 4),
         "error": round((F.mse_loss(output, test.target) / grey).item(), 4),
         "apart": f"{(left - right).abs().max().item():.1g}",
@@ -389,11 +396,7 @@ def segment(name: str, seed: int) -> Row:
         learn(network, x, learned.ink, loss, seed, candidate.epochs, candidate.peak)
     test = puzzles.scenes(1000, seed=0, part="test")
     return {
-        "network": name,
-        "parameters": cost.parameters(network),
-        "epochs": candidate.epochs,
-        "peak": candidate.peak,
-        "seed": seed,
+        **of_run(name, network, candidate, seed),
         "overlap": round(test.overlap(network(test.x)).item(), 4),
     }
 
