@@ -139,7 +139,8 @@ def _saved(result: Any, r: float) -> str:
     right = saved(r)
     return (
         f"For r = {r} you return {number(float(result), right)}, expected is {number(right, float(result))}. "
-        f"The best shades for what the cue says cost {number(r * (1 - r))} on average, a blind bet 0.25."
+        f"For a pixel of one digit the best shade costs {number(r * (1 - r))} on average, and a blind bet "
+        "costs 0.25."
     )
 
 
@@ -155,11 +156,13 @@ check_lying_cue = Exercise(
             lambda r: 4 * r * (1 - r),
         "That is the price with the cue, r (1 - r). The question is what is saved of a blind bet's price.":
             lambda r: r * (1 - r),
-        "That is what is saved of each pixel's price. Divide by that price, a quarter, to make it a share.":
+        "That is what is saved on each pixel. Divide by what a blind bet costs there, a quarter, to make "
+        "it a share.":
             lambda r: 0.25 - r * (1 - r),
         "A blind bet does not cost 1. It paints a half where 0 or 1 is wanted: what is half a miss, squared?":
             lambda r: 1 - r * (1 - r),
-        "A blind bet does not cost a half. It is off by a half, and the error is squared.":
+        "For one pixel a blind bet costs a quarter, not a half: it is off by a half, and the error is "
+        "squared. For both digits it costs a half, but then the price with the cue is 2 r (1 - r).":
             lambda r: 1 - 2 * r * (1 - r),
         "That is how much better than chance the cue is. Below a half it is negative, and yet a network can "
         "learn to paint the other digit. And errors are squared.":
@@ -170,7 +173,14 @@ check_lying_cue = Exercise(
             lambda r: 4 * r - 3,
         "That bets everything on the cue, or else is blind. Between the two there is a cheaper bet.":
             lambda r: max(4 * r - 3, 0.0),
-        "Above a half it is right. A cue that mostly lies tells just as much: paint the other digit.":
+        "That bets everything on the likelier digit, which costs a full miss whenever it is the other one. "
+        "There is a cheaper bet.":
+            lambda r: 1 - 4 * min(r, 1 - r),
+        "That bets everything on the likelier digit, or else is blind. Between the two there is a "
+        "cheaper bet.":
+            lambda r: max(1 - 4 * min(r, 1 - r), 0.0),
+        "For r above a half your answer is right. A cue that mostly lies tells just as much: believe the "
+        "opposite.":
             lambda r: max(2 * r - 1, 0.0) ** 2,
         "That is how often the cue is right. With r = 0.5 it says nothing, and nothing is saved.":
             lambda r: r,
